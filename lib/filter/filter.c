@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The small change of ms_filter.h: growing blobs, and the end of filters and leaves. */
+#include "filter/ms_filter.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BLOB_ALIGN 64
+#define BLOB_ROOM  4096
+
+/* Makes room for need bytes, doubling what there is up to limit. Returns false with errno. */
+static bool
+blob_grow(struct ms_blob *blob, size_t need)
+{
+	size_t room = blob->room == 0 ? BLOB_ROOM : blob->room;
+	uint8_t *base;
+
+	while (room < need) {
+		if (room > SIZE_MAX / 2) {
+			errno = EFBIG;
+			return false;
+		}
+		room *= 2;
+	}
+	if (blob->limit != 0 && room > blob->limit)
+		room = (blob->limit + BLOB_ALIGN - 1) & ~(size_t)(BLOB_ALIGN - 1);
+	base = aligned_alloc(BLOB_ALIGN, room);
+	if (base == NULL) {
+		errno = ENOMEM;
+		return false;
+	}
+	if (blob->base != NULL)
+		memcpy(base, blob->base, blob->used);
+	free(blob->base);
+	blob->base = base;
+	blob->room = room;
+	return true;
+}
+
+size_t
+ms_blob_add(struct ms_blob *blob, size_t size, size_t align)
+{
+	/* Offset 0 stands for no object. */
+	size_t used = blob->used == 0 ? BLOB_ALIGN : blob->used;
+	size_t at = (used + align - 1) & ~(align - 1);
+	size_t end = at + size;
+
+	if (at < used || end < at || (blob->limit != 0 && end > blob->limit)) {
+		errno = EFBIG;
+		return 0;
+	}
+	if (end > blob->room && !blob_grow(blob, end))
+		return 0;
+	memset(blob->base + blob->used, 0, end - blob->used);
+	blob->used = end;
+	return at;
+}
+
+void
+ms_filter_leaves_free(struct ms_filter_leaves *leaves)
+{
+	free(leaves->first);
+	free(leaves->hits);
+	memset(leaves, 0, sizeof(*leaves));
+}
+
+void
+ms_filter_free(struct ms_filter *filter)
+{
+	free(filter->name);
+	free(filter->description);
+	free(filter->rules);
+	memset(filter, 0, sizeof(*filter));
+}
