@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Takes fields out of JSON objects, each with its type and range, and says what is wrong with
+ * them. The readers of objects (config_aws.c, config_own.c) are chains of these.
+ */
+#include "config/config_internal.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct config_at
+config_child(const struct config_at *at, const char *key)
+{
+	json_t *value = json_object_get(at->value, key);
+
+	return (struct config_at){
+		.up = at, .key = key, .value = json_is_null(value) ? NULL : value};
+}
+
+/* The member, after a look that there can be one. */
+static bool
+member(struct config_reader *r, const struct config_at *at, const char *key,
+	struct config_at *child)
+{
+	*child = config_child(at, key);
+	return json_is_object(at->value) || config_fail(r, at, "not an object; write {...}");
+}
+
+bool
+config_require(
+	struct config_reader *r, const struct config_at *at, const char *key, const char *hint)
+{
+	struct config_at child;
+
+	if (!member(r, at, key, &child))
+		return false;
+	return child.value != NULL || config_fail(r, &child, "this key must be given; %s", hint);
+}
+
+bool
+config_not_null(struct config_reader *r, const struct config_at *at)
+{
+	return !json_is_null(at->value) ||
+	       config_fail(r, at, "not a value; leave the key out instead");
+}
+
+bool
+config_known(struct config_reader *r, const struct config_at *at, const char *const *known)
+{
+	struct config_at child = {.up = at};
+	uint32_t i;
+
+	if (!json_is_object(at->value))
+		return config_fail(r, at, "not an object; write {...}");
+	json_object_foreach (at->value, child.key, child.value) {
+		for (i = 0; known[i] != NULL && strcmp(known[i], child.key) != 0; i++)
+			continue;
+		if (known[i] == NULL)
+			return config_fail_among(r, &child, "not a known key; known are", known);
+		if (!config_not_null(r, &child))
+			return false;
+	}
+	return true;
+}
+
+static bool
+text(struct config_reader *r, const struct config_at *at, const char *key, struct config_at *child,
+	const char **out)
+{
+	if (!member(r, at, key, child))
+		return false;
+	if (child->value == NULL)
+		return true;
+	if (!json_is_string(child->value))
+		return config_fail(r, child, "not a string; write \"...\"");
+	*out = json_string_value(child->value);
+	return true;
+}
+
+static bool
+copy(struct config_reader *r, const char *string, char **out)
+{
+	if (string == NULL)
+		return true;
+	*out = strdup(string);
+	return *out != NULL || config_no_memory(r);
+}
+
+bool
+config_borrow(
+	struct config_reader *r, const struct config_at *at, const char *key, const char **out)
+{
+	struct config_at child;
+
+	if (!text(r, at, key, &child, out))
+		return false;
+	if (*out != NULL && **out == '\0')
+		return config_fail(r, &child, "empty; write a name, or leave the key out");
+	return true;
+}
+
+bool
+config_string(struct config_reader *r, const struct config_at *at, const char *key, char **out)
+{
+	const char *string = NULL;
+
+	return config_borrow(r, at, key, &string) && copy(r, string, out);
+}
+
+bool
+config_description(struct config_reader *r, const struct config_at *at, char **out)
+{
+	const char *string = NULL;
+	struct config_at child;
+
+	return text(r, at, "Description", &child, &string) && copy(r, string, out);
+}
+
+bool
+config_integer(struct config_reader *r, const struct config_at *at, const char *key, int64_t min,
+	int64_t max, int64_t *out)
+{
+	struct config_at child;
+	int64_t value;
+
+	if (!member(r, at, key, &child))
+		return false;
+	if (child.value == NULL)
+		return true;
+	value = json_integer_value(child.value);
+	if (!json_is_integer(child.value) || value < min || value > max)
+		return config_fail(
+			r, &child, "must be a whole number from %" PRId64 " to %" PRId64, min, max);
+	*out = value;
+	return true;
+}
+
+bool
+config_size(struct config_reader *r, const struct config_at *at, const char *key, uint64_t max,
+	uint64_t *out)
+{
+	struct config_at child;
+	uint64_t size;
+	bool valid;
+
+	if (!member(r, at, key, &child))
+		return false;
+	if (child.value == NULL)
+		return true;
+	if (json_is_string(child.value)) {
+		valid = config_parse_size(json_string_value(child.value), &size);
+	} else {
+		valid = json_is_integer(child.value) && json_integer_value(child.value) >= 0;
+		size = (uint64_t)json_integer_value(child.value);
+	}
+	if (!valid || size > max)
+		return config_fail(r, &child,
+			"must be a number of bytes from 0 to %" PRIu64 ", such as 96 or \"2KiB\"",
+			max);
+	*out = size;
+	return true;
+}
+
+bool
+config_choice(struct config_reader *r, const struct config_at *at, const char *key,
+	const char *const *names, int *out)
+{
+	struct config_at child;
+	const char *value = NULL;
+
+	if (!text(r, at, key, &child, &value))
+		return false;
+	if (value == NULL)
+		return true;
+	for (int i = 0; names[i] != NULL; i++) {
+		if (strcmp(names[i], value) == 0) {
+			*out = i;
+			return true;
+		}
+	}
+	return config_fail_among(r, &child, "not known here; write one of", names);
+}
+
+bool
+config_cidr(
+	struct config_reader *r, const struct config_at *at, const char *key, struct ms_prefix *out)
+{
+	struct config_at child;
+	const char *value = NULL;
+
+	if (!text(r, at, key, &child, &value))
+		return false;
+	if (value != NULL && !config_parse_cidr(value, out))
+		return config_fail(r, &child,
+			"not a CIDR block; write an IPv4 or IPv6 prefix such as 10.0.0.0/8");
+	return true;
+}
+
+bool
+config_address(struct config_reader *r, const struct config_at *at, const char *key,
+	enum ms_family family, struct ms_prefix *out)
+{
+	struct config_at child;
+	const char *value = NULL;
+
+	if (!text(r, at, key, &child, &value))
+		return false;
+	if (value != NULL && !config_parse_address(value, family, out))
+		return config_fail(r, &child, "not an IPv%u address; write one such as %s", family,
+			family == MS_FAMILY_V4 ? "10.0.0.1" : "2001:db8::1");
+	return true;
+}
+
+bool
+config_mac(struct config_reader *r, const struct config_at *at, const char *key, uint64_t *out)
+{
+	struct config_at child;
+	const char *value = NULL;
+
+	if (!text(r, at, key, &child, &value))
+		return false;
+	if (value != NULL && !config_parse_mac(value, out))
+		return config_fail(
+			r, &child, "not a MAC address; write one such as 02:00:5e:00:53:01");
+	return true;
+}
+
+bool
+config_each(struct config_reader *r, const struct config_at *at, const char *key,
+	config_element *fn, void *arg)
+{
+	struct config_nodes *nodes;
+	struct config_at list;
+	uint32_t n;
+
+	if (!member(r, at, key, &list))
+		return false;
+	if (list.value == NULL)
+		return true;
+	if (!json_is_array(list.value))
+		return config_fail(r, &list, "not a list; write [...]");
+
+	n = (uint32_t)json_array_size(list.value);
+	nodes = malloc(sizeof(*nodes) + n * sizeof(nodes->elements[0]));
+	if (nodes == NULL)
+		return config_no_memory(r);
+	nodes->next = r->nodes;
+	r->nodes = nodes;
+	nodes->list = list;
+	for (uint32_t i = 0; i < n; i++) {
+		nodes->elements[i] = (struct config_at){
+			.up = &nodes->list, .index = i, .value = json_array_get(list.value, i)};
+		if (!fn(r, &nodes->elements[i], arg))
+			return false;
+	}
+	return true;
+}
+
+void *
+config_grow(struct config_reader *r, void *array, uint32_t n, size_t size)
+{
+	char *grown = array;
+
+	/* The room is always the next power of two, so it need not be kept. */
+	if ((n & (n - 1)) == 0) {
+		grown = realloc(array, (n == 0 ? 1 : (size_t)n * 2) * size);
+		if (grown == NULL) {
+			config_no_memory(r);
+			return NULL;
+		}
+	}
+	memset(grown + n * size, 0, size);
+	return grown;
+}

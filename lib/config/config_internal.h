@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What the parts of the configuration reader share. In the order of the work: config_read.c loads
+ * the files and walks their top level in three passes, config_aws.c and config_own.c turn one
+ * element of a list into one object, config_link.c holds the objects against each other between
+ * the passes. All of them take fields out of JSON through config_field.c, whose texts are parsed
+ * by config_value.c, and say what is wrong through config_message.c, which finds the place in the
+ * file with config_locate.c. config_print.c is the way back.
+ *
+ * All functions that return bool have told what is wrong, once, when they return false, so that
+ * reading an object is one chain of &&.
+ */
+#pragma once
+
+#include <jansson.h>
+
+#include "config/ms_config.h"
+
+/* Of rules and of sessions. */
+#define CONFIG_NUMBER_MAX 32766
+
+/*
+ * A value in a file, and the way to it from the top. Nodes of list elements live until the end of
+ * the reading, so that an object can be named later; all others live on the stack.
+ */
+struct config_at {
+	const struct config_at *up; /* NULL: the top level of a file */
+	const char *key;            /* in an object; NULL: in a list, or the top level */
+	uint32_t index;             /* in a list; for the top level the file's number */
+	json_t *value;              /* NULL: absent, or null in an AWS object */
+};
+
+/* The nodes of one list. */
+struct config_nodes {
+	struct config_nodes *next;
+	struct config_at list;
+	struct config_at elements[];
+};
+
+/* One file; its text is kept to find lines and columns in, which jansson does not tell. */
+struct config_text {
+	char *text;
+	size_t length;
+	struct config_at top;
+};
+
+/* Objects that others refer to by name. */
+enum config_kind {
+	CONFIG_FILTER,
+	CONFIG_INTERFACE,
+	CONFIG_TARGET,
+	CONFIG_VPC,
+	CONFIG_SESSION,
+	CONFIG_OUTPUT,
+	CONFIG_KINDS
+};
+
+struct config_id {
+	const char *id;
+	const struct config_at *at;
+};
+
+/* all[i] is the name of object i of struct ms_config; sorted is the index to it, once linked. */
+struct config_ids {
+	struct config_id *all;
+	const struct config_id **sorted;
+	uint32_t n;
+};
+
+/* A rule on its way to its filter, which may stand in another file. */
+struct config_rule {
+	struct ms_rule rule;
+	const char *id;        /* TrafficMirrorFilterRuleId or NULL */
+	const char *filter_id; /* TrafficMirrorFilterId */
+	const struct config_at *at;
+	int32_t filter; /* index into filters, once linked */
+	bool repeated;  /* the same rule has been read before */
+};
+
+struct config_reader {
+	struct ms_config *config;
+	struct ms_config_error *error;
+	int status; /* 0 or -errno */
+	struct config_text *texts;
+	uint32_t texts_n;
+	struct config_nodes *nodes;
+	struct config_ids ids[CONFIG_KINDS];
+	struct config_rule *rules;
+	uint32_t rules_n;
+	struct ms_origin origin; /* of the element of a top-level list that is being read */
+};
+
+typedef bool config_element(struct config_reader *r, const struct config_at *at, void *arg);
+
+/*
+ * config_locate.c: a cursor over JSON text that jansson has accepted. It stands on the first
+ * character of a value.
+ */
+struct config_cursor {
+	const char *p;
+	const char *end;
+	uint32_t line; /* of p, from 1 */
+	uint32_t column;
+	bool in_object; /* the value is a member of an object */
+};
+
+struct config_cursor config_cursor_start(const char *text, size_t length);
+/* Down to member or element number `ordinal` of the object or list under the cursor, which has so
+ * many. */
+void config_cursor_child(struct config_cursor *c, uint32_t ordinal);
+/* On to the next member or element; there must be one. */
+void config_cursor_next(struct config_cursor *c);
+
+/* config_message.c: all return false, for the caller to return. */
+bool config_no_memory(struct config_reader *r);
+/* "file:line:column: path: value: " and what the caller says: what is wrong; what to do. */
+bool config_fail(struct config_reader *r, const struct config_at *at, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+/* The same, ending in a list of names, which NULL ends. */
+bool config_fail_among(struct config_reader *r, const struct config_at *at, const char *what,
+	const char *const *names);
+/* What is wrong with no value in particular. */
+bool config_fail_text(struct config_reader *r, int status, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+struct config_cursor config_locate(const struct config_reader *r, const struct config_at *at);
+
+/* "file:line:column (path)", to name a second place in a message. */
+struct config_where {
+	char text[384];
+};
+struct config_where config_where(const struct config_reader *r, const struct config_at *at);
+
+/* config_field.c. The accessors leave *out alone if the key is absent. */
+
+/* A member of an object; value NULL if it is absent, or if at is no object. */
+struct config_at config_child(const struct config_at *at, const char *key);
+/* The member must be there; hint says what to do if not. */
+bool config_require(
+	struct config_reader *r, const struct config_at *at, const char *key, const char *hint);
+/* Every key must be one of known, which NULL ends, and not null: for our own objects. */
+bool config_known(struct config_reader *r, const struct config_at *at, const char *const *known);
+bool config_not_null(struct config_reader *r, const struct config_at *at);
+/* A string that is not empty and belongs to the JSON tree. */
+bool config_borrow(
+	struct config_reader *r, const struct config_at *at, const char *key, const char **out);
+/* A copy of it, which the caller owns. */
+bool
+config_string(struct config_reader *r, const struct config_at *at, const char *key, char **out);
+/* A copy of "Description", which may be empty. */
+bool config_description(struct config_reader *r, const struct config_at *at, char **out);
+bool config_integer(struct config_reader *r, const struct config_at *at, const char *key,
+	int64_t min, int64_t max, int64_t *out);
+/* A number of bytes: an integer, or a string such as "2KiB". */
+bool config_size(struct config_reader *r, const struct config_at *at, const char *key, uint64_t max,
+	uint64_t *out);
+/* *out is the index into names, which NULL ends. */
+bool config_choice(struct config_reader *r, const struct config_at *at, const char *key,
+	const char *const *names, int *out);
+bool config_cidr(struct config_reader *r, const struct config_at *at, const char *key,
+	struct ms_prefix *out);
+/* An address of the given family, as a prefix of full length. */
+bool config_address(struct config_reader *r, const struct config_at *at, const char *key,
+	enum ms_family family, struct ms_prefix *out);
+bool
+config_mac(struct config_reader *r, const struct config_at *at, const char *key, uint64_t *out);
+/* Calls fn for each element of a list. at is the top level of a file or itself an element. */
+bool config_each(struct config_reader *r, const struct config_at *at, const char *key,
+	config_element *fn, void *arg);
+
+/* Room for one more element behind n, zeroed; returns the array, or NULL and leaves it alone. */
+void *config_grow(struct config_reader *r, void *array, uint32_t n, size_t size);
+
+/* Appends a zeroed element and counts it: a pointer to it, or NULL. */
+#define config_append(r, array, n)                                             \
+	({                                                                     \
+		void *grown_ = config_grow(r, (array), (n), sizeof(*(array))); \
+		if (grown_ != NULL)                                            \
+			(array) = grown_;                                      \
+		grown_ != NULL ? &(array)[(n)++] : NULL;                       \
+	})
+
+/* config_value.c: texts and values, no messages. The parsers return false for any other text. */
+bool config_parse_cidr(const char *text, struct ms_prefix *out);
+bool config_parse_address(const char *text, enum ms_family family, struct ms_prefix *out);
+bool config_parse_mac(const char *text, uint64_t *out);
+bool config_parse_size(const char *text, uint64_t *out);
+
+struct config_printed {
+	char text[64];
+};
+struct config_printed config_print_cidr(const struct ms_prefix *prefix);
+struct config_printed config_print_address(const struct ms_prefix *prefix);
+struct config_printed config_print_mac(uint64_t mac);
+
+/* config_aws.c and config_own.c: elements of the top-level lists, and settings. */
+config_element config_read_filter;
+config_element config_read_rule;
+config_element config_read_interface;
+config_element config_read_target;
+config_element config_read_vpc;
+config_element config_read_session;
+config_element config_read_output;
+config_element config_read_route;
+bool config_read_source_check(struct config_reader *r, const struct config_at *top);
+bool config_read_unknown_session(struct config_reader *r, const struct config_at *top);
+
+/* What it points to, not itself. */
+void config_free_output(struct ms_config_output *output);
+
+/* The words for the enums, in their order; NULL ends them. */
+extern const char *const config_output_types[];
+extern const char *const config_frames[];
+extern const char *const config_source_checks[];
+extern const char *const config_unknown_sessions[];
+
+/* The types of targets, and the key under which each has its destination. */
+struct config_target_type {
+	const char *type;
+	const char *key;
+};
+#define CONFIG_TARGET_TYPES 3
+extern const struct config_target_type config_target_types[CONFIG_TARGET_TYPES];
+
+/* config_link.c */
+
+/* Reads the name of an object of a kind, copies it, and enters it into the kind's index. */
+bool
+config_name(struct config_reader *r, const struct config_at *at, enum config_kind kind, char **out);
+/* The index of an object, or -1 if there is none or id is NULL. The kind must have been linked. */
+int32_t config_find(const struct config_reader *r, enum config_kind kind, const char *id);
+/* After all but sessions and routes are read: names are unique, rules are with their filters. */
+bool config_link_definitions(struct config_reader *r);
+/* After sessions are read: no two of them claim the same packets. */
+bool config_link_sessions(struct config_reader *r);

@@ -1,0 +1,463 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Holds objects against each other, whatever files they stand in: names are unique, every rule
+ * finds its filter, no two sessions claim the same packets. Each question is answered by sorting
+ * pointers and looking at neighbours, so that large accounts load fast.
+ */
+#include "config/config_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef int order_fn(const void *a, const void *b);
+
+struct order {
+	order_fn *compare;
+};
+
+/* Objects lie in their arrays in the order of reading, so their addresses settle what is equal. */
+static int
+compare_pointers(const void *a, const void *b, void *arg)
+{
+	const struct order *order = arg;
+	const char *x = *(const char *const *)a;
+	const char *y = *(const char *const *)b;
+	int c = order->compare(x, y);
+
+	return c != 0 ? c : (x > y) - (x < y);
+}
+
+/* Pointers to the n objects of an array, sorted. NULL after telling; free() it. */
+static void *
+sorted(struct config_reader *r, const void *array, uint32_t n, size_t size, order_fn *compare)
+{
+	struct order order = {.compare = compare};
+	const char **pointers = malloc((n + 1) * sizeof(*pointers));
+
+	if (pointers == NULL) {
+		config_no_memory(r);
+		return NULL;
+	}
+	for (uint32_t i = 0; i < n; i++)
+		pointers[i] = (const char *)array + i * size;
+	qsort_r(pointers, n, sizeof(*pointers), compare_pointers, &order);
+	return pointers;
+}
+
+#define SORTED(r, array, n, compare) sorted(r, array, n, sizeof(*(array)), compare)
+
+static int
+compare_numbers(uint64_t a, uint64_t b)
+{
+	return (a > b) - (a < b);
+}
+
+/* Names */
+
+static const char *const name_keys[CONFIG_KINDS] = {
+	[CONFIG_FILTER] = "TrafficMirrorFilterId",
+	[CONFIG_INTERFACE] = "NetworkInterfaceId",
+	[CONFIG_TARGET] = "TrafficMirrorTargetId",
+	[CONFIG_VPC] = "VpcId",
+	[CONFIG_SESSION] = "TrafficMirrorSessionId",
+	[CONFIG_OUTPUT] = "Name",
+};
+
+bool
+config_name(struct config_reader *r, const struct config_at *at, enum config_kind kind, char **out)
+{
+	struct config_ids *ids = &r->ids[kind];
+	struct config_id *id;
+
+	if (!config_require(r, at, name_keys[kind], "everything needs a name") ||
+		!config_string(r, at, name_keys[kind], out))
+		return false;
+	id = config_append(r, ids->all, ids->n);
+	if (id == NULL)
+		return false;
+	*id = (struct config_id){.id = *out, .at = at};
+	return true;
+}
+
+static int
+compare_ids(const void *a, const void *b)
+{
+	const struct config_id *x = a;
+	const struct config_id *y = b;
+
+	return strcmp(x->id, y->id);
+}
+
+static int
+compare_id(const void *id, const void *element)
+{
+	const struct config_id *const *x = element;
+
+	return strcmp(id, (*x)->id);
+}
+
+int32_t
+config_find(const struct config_reader *r, enum config_kind kind, const char *id)
+{
+	const struct config_ids *ids = &r->ids[kind];
+	const struct config_id **found;
+
+	if (id == NULL || ids->n == 0)
+		return -1;
+	found = bsearch(id, ids->sorted, ids->n, sizeof(*ids->sorted), compare_id);
+	return found == NULL ? -1 : (int32_t)(*found - ids->all);
+}
+
+static bool
+index_names(struct config_reader *r, enum config_kind kind)
+{
+	struct config_ids *ids = &r->ids[kind];
+	struct config_at child;
+
+	free(ids->sorted);
+	ids->sorted = SORTED(r, ids->all, ids->n, compare_ids);
+	if (ids->sorted == NULL)
+		return false;
+	for (uint32_t i = 1; i < ids->n; i++) {
+		if (compare_ids(ids->sorted[i - 1], ids->sorted[i]) != 0)
+			continue;
+		child = config_child(ids->sorted[i]->at, name_keys[kind]);
+		return config_fail(r, &child, "defined at %s already; remove one of the two",
+			config_where(r, ids->sorted[i - 1]->at).text);
+	}
+	return true;
+}
+
+/* Rules */
+
+static int
+compare_filter_ids(const void *a, const void *b)
+{
+	const struct config_rule *x = a;
+	const struct config_rule *y = b;
+
+	return strcmp(x->filter_id, y->filter_id);
+}
+
+/* Rules without an id come first. */
+static int
+compare_rule_ids(const void *a, const void *b)
+{
+	const struct config_rule *x = a;
+	const struct config_rule *y = b;
+
+	if (x->id == NULL || y->id == NULL)
+		return (x->id != NULL) - (y->id != NULL);
+	return strcmp(x->id, y->id);
+}
+
+/* The order in which rules are tried; what has been read before stands behind everything. */
+static int
+compare_rules(const void *a, const void *b)
+{
+	const struct config_rule *x = a;
+	const struct config_rule *y = b;
+
+	if (x->repeated != y->repeated)
+		return x->repeated ? 1 : -1;
+	if (x->filter != y->filter)
+		return x->filter < y->filter ? -1 : 1;
+	if (x->rule.direction != y->rule.direction)
+		return x->rule.direction < y->rule.direction ? -1 : 1;
+	return compare_numbers(x->rule.number, y->rule.number);
+}
+
+static bool
+same_prefix(const struct ms_prefix *a, const struct ms_prefix *b)
+{
+	return a->family == b->family && a->length == b->length && ms_ip_equal(a->ip, b->ip);
+}
+
+static bool
+same_range(const struct ms_port_range *a, const struct ms_port_range *b)
+{
+	return a->present == b->present && a->from == b->from && a->to == b->to;
+}
+
+static bool
+same_rule(const struct config_rule *a, const struct config_rule *b)
+{
+	const struct ms_rule *x = &a->rule;
+	const struct ms_rule *y = &b->rule;
+
+	return a->filter == b->filter && x->number == y->number && x->direction == y->direction &&
+	       x->accept == y->accept && x->protocol == y->protocol &&
+	       same_prefix(&x->src, &y->src) && same_prefix(&x->dst, &y->dst) &&
+	       same_range(&x->sport, &y->sport) && same_range(&x->dport, &y->dport);
+}
+
+/* A filter of which only rules were loaded. */
+static bool
+create_filter(struct config_reader *r, const struct config_rule *rule)
+{
+	struct ms_filter *filter = config_append(r, r->config->filters, r->config->filters_n);
+	struct config_ids *ids = &r->ids[CONFIG_FILTER];
+	struct config_id *id;
+
+	if (filter == NULL)
+		return false;
+	filter->name = strdup(rule->filter_id);
+	if (filter->name == NULL)
+		return config_no_memory(r);
+	id = config_append(r, ids->all, ids->n);
+	if (id == NULL)
+		return false;
+	*id = (struct config_id){.id = filter->name, .at = rule->at};
+	return true;
+}
+
+static void
+look_up_filters(struct config_reader *r)
+{
+	for (uint32_t i = 0; i < r->rules_n; i++)
+		r->rules[i].filter = config_find(r, CONFIG_FILTER, r->rules[i].filter_id);
+}
+
+static bool
+find_filters(struct config_reader *r)
+{
+	struct config_rule **rules;
+	bool ok = true;
+
+	look_up_filters(r);
+	rules = SORTED(r, r->rules, r->rules_n, compare_filter_ids);
+	if (rules == NULL)
+		return false;
+	for (uint32_t i = 0; ok && i < r->rules_n; i++) {
+		if (rules[i]->filter < 0 &&
+			(i == 0 || compare_filter_ids(rules[i - 1], rules[i]) != 0))
+			ok = create_filter(r, rules[i]);
+	}
+	free(rules);
+	if (!ok || !index_names(r, CONFIG_FILTER))
+		return false;
+	look_up_filters(r);
+	return true;
+}
+
+/* AWS prints a rule with its filter and by itself: the same rule twice is one rule. */
+static bool
+merge_rules(struct config_reader *r)
+{
+	struct config_rule **rules = SORTED(r, r->rules, r->rules_n, compare_rule_ids);
+	bool ok = rules != NULL;
+	struct config_at child;
+
+	for (uint32_t i = 1; ok && i < r->rules_n; i++) {
+		if (rules[i]->id == NULL || compare_rule_ids(rules[i - 1], rules[i]) != 0)
+			continue;
+		rules[i]->repeated = true;
+		if (same_rule(rules[i - 1], rules[i]))
+			continue;
+		child = config_child(rules[i]->at, "TrafficMirrorFilterRuleId");
+		ok = config_fail(r, &child, "another rule than at %s; keep the one that holds",
+			config_where(r, rules[i - 1]->at).text);
+	}
+	free(rules);
+	return ok;
+}
+
+static bool
+fill_filter(struct config_reader *r, struct config_rule *const *rules, uint32_t n)
+{
+	struct ms_filter *filter = &r->config->filters[rules[0]->filter];
+
+	filter->rules = calloc(n, sizeof(*filter->rules));
+	if (filter->rules == NULL)
+		return config_no_memory(r);
+	for (uint32_t i = 0; i < n; i++)
+		filter->rules[i] = rules[i]->rule;
+	filter->rules_n = n;
+	return true;
+}
+
+static bool
+fill_filters(struct config_reader *r)
+{
+	struct config_rule **rules = SORTED(r, r->rules, r->rules_n, compare_rules);
+	bool ok = rules != NULL;
+	struct config_at child;
+	uint32_t first = 0;
+	uint32_t i;
+
+	for (i = 0; ok && i < r->rules_n && !rules[i]->repeated; i++) {
+		if (i == 0)
+			continue;
+		if (compare_rules(rules[i - 1], rules[i]) == 0) {
+			child = config_child(rules[i]->at, "RuleNumber");
+			ok = config_fail(r, &child,
+				"taken by the rule at %s; number the rules of a filter's "
+				"direction apart",
+				config_where(r, rules[i - 1]->at).text);
+		} else if (rules[i]->filter != rules[first]->filter) {
+			ok = fill_filter(r, &rules[first], i - first);
+			first = i;
+		}
+	}
+	if (ok && i > first)
+		ok = fill_filter(r, &rules[first], i - first);
+	free(rules);
+	return ok;
+}
+
+bool
+config_link_definitions(struct config_reader *r)
+{
+	for (int kind = 0; kind < CONFIG_KINDS; kind++) {
+		if (kind != CONFIG_SESSION && !index_names(r, (enum config_kind)kind))
+			return false;
+	}
+	return find_filters(r) && merge_rules(r) && fill_filters(r);
+}
+
+/* Sessions */
+
+/* Where packets of a session come from. Family NONE: nobody knows, so from anywhere. */
+struct source {
+	struct ms_prefix address;
+	uint32_t vni;
+	uint32_t session;
+};
+
+struct sources {
+	struct source *all;
+	uint32_t n;
+};
+
+static int
+compare_sources(const void *a, const void *b)
+{
+	const struct source *x = a;
+	const struct source *y = b;
+	int c = compare_numbers(x->vni, y->vni);
+
+	if (c == 0)
+		c = compare_numbers(x->address.family, y->address.family);
+	if (c == 0)
+		c = compare_numbers(x->address.ip.hi, y->address.ip.hi);
+	if (c == 0)
+		c = compare_numbers(x->address.ip.lo, y->address.ip.lo);
+	return c;
+}
+
+static bool
+add_source(struct config_reader *r, struct sources *sources, uint32_t session,
+	const struct ms_prefix *address)
+{
+	struct source *source = config_append(r, sources->all, sources->n);
+
+	if (source == NULL)
+		return false;
+	*source = (struct source){
+		.address = *address, .vni = r->config->sessions[session].vni, .session = session};
+	return true;
+}
+
+/* The interface's primary address and its IPv6 addresses; AWS tunnels over either. */
+static bool
+add_sources(struct config_reader *r, struct sources *sources, uint32_t session)
+{
+	static const struct ms_config_interface unknown = {.address.family = MS_FAMILY_NONE};
+	int32_t index = r->config->sessions[session].interface;
+	const struct ms_config_interface *interface =
+		index < 0 ? &unknown : &r->config->interfaces[index];
+
+	if ((interface->address.family != MS_FAMILY_NONE || interface->addresses6_n == 0) &&
+		!add_source(r, sources, session, &interface->address))
+		return false;
+	for (uint32_t i = 0; i < interface->addresses6_n; i++) {
+		if (!add_source(r, sources, session, &interface->addresses6[i]))
+			return false;
+	}
+	return true;
+}
+
+static bool
+fail_same_source(struct config_reader *r, const struct source *first, const struct source *second)
+{
+	const struct config_id *ids = r->ids[CONFIG_SESSION].all;
+	struct config_at child = config_child(ids[second->session].at, "VirtualNetworkId");
+	struct config_where where = config_where(r, ids[first->session].at);
+
+	if (second->address.family == MS_FAMILY_NONE)
+		return config_fail(r, &child,
+			"the session at %s has this VNI too, and the source of neither is known; "
+			"load their NetworkInterfaces, or keep one of the two",
+			where.text);
+	return config_fail(r, &child,
+		"the session at %s has this VNI and the source address %s too; keep one of the two",
+		where.text, config_print_address(&second->address).text);
+}
+
+static bool
+check_sources(struct config_reader *r)
+{
+	struct sources sources = {.all = NULL};
+	struct source **sorted_sources = NULL;
+	bool ok = true;
+
+	for (uint32_t i = 0; ok && i < r->config->sessions_n; i++)
+		ok = add_sources(r, &sources, i);
+	if (ok) {
+		sorted_sources = SORTED(r, sources.all, sources.n, compare_sources);
+		ok = sorted_sources != NULL;
+	}
+	for (uint32_t i = 1; ok && i < sources.n; i++) {
+		if (compare_sources(sorted_sources[i - 1], sorted_sources[i]) == 0 &&
+			sorted_sources[i - 1]->session != sorted_sources[i]->session)
+			ok = fail_same_source(r, sorted_sources[i - 1], sorted_sources[i]);
+	}
+	free(sorted_sources);
+	free(sources.all);
+	return ok;
+}
+
+/* Sessions that say both come last, by interface, then number. */
+static int
+compare_priorities(const void *a, const void *b)
+{
+	const struct ms_config_session *x = a;
+	const struct ms_config_session *y = b;
+	bool has_x = x->interface_id != NULL && x->number != 0;
+	bool has_y = y->interface_id != NULL && y->number != 0;
+	int c;
+
+	if (!has_x || !has_y)
+		return has_x - has_y;
+	c = strcmp(x->interface_id, y->interface_id);
+	return c != 0 ? c : compare_numbers(x->number, y->number);
+}
+
+static bool
+check_priorities(struct config_reader *r)
+{
+	const struct config_id *ids = r->ids[CONFIG_SESSION].all;
+	const struct ms_config_session *all = r->config->sessions;
+	struct ms_config_session **sessions =
+		SORTED(r, all, r->config->sessions_n, compare_priorities);
+	bool ok = sessions != NULL;
+	struct config_at child;
+
+	for (uint32_t i = 1; ok && i < r->config->sessions_n; i++) {
+		if (sessions[i]->interface_id == NULL || sessions[i]->number == 0 ||
+			compare_priorities(sessions[i - 1], sessions[i]) != 0)
+			continue;
+		child = config_child(ids[sessions[i] - all].at, "SessionNumber");
+		ok = config_fail(r, &child,
+			"taken on this interface by the session at %s; give each its own number",
+			config_where(r, ids[sessions[i - 1] - all].at).text);
+	}
+	free(sessions);
+	return ok;
+}
+
+bool
+config_link_sessions(struct config_reader *r)
+{
+	return index_names(r, CONFIG_SESSION) && check_priorities(r) && check_sources(r);
+}

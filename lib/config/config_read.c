@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Reads configuration files: loads all of them, then walks their top level in three passes, since
+ * files may refer to each other in any order. Definitions come first, then sessions, which name
+ * filters and interfaces, then routes, which name sessions, filters and outputs. Also the end of
+ * the life of a configuration.
+ */
+#include "config/config_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum pass { PASS_DEFINITIONS, PASS_SESSIONS, PASS_ROUTES };
+
+struct top_key {
+	const char *name;
+	bool aws;
+	enum pass pass;
+	config_element *element; /* of a list */
+	bool (*setting)(struct config_reader *r, const struct config_at *top);
+};
+
+static const struct top_key top_keys[] = {
+	{"TrafficMirrorFilters", true, PASS_DEFINITIONS, .element = config_read_filter},
+	{"TrafficMirrorFilterRules", true, PASS_DEFINITIONS, .element = config_read_rule},
+	{"TrafficMirrorTargets", true, PASS_DEFINITIONS, .element = config_read_target},
+	{"NetworkInterfaces", true, PASS_DEFINITIONS, .element = config_read_interface},
+	{"Vpcs", true, PASS_DEFINITIONS, .element = config_read_vpc},
+	{"TrafficMirrorSessions", true, PASS_SESSIONS, .element = config_read_session},
+	{"NextToken", true}, /* where the list goes on; nothing to us */
+	{"Outputs", false, PASS_DEFINITIONS, .element = config_read_output},
+	{"Routes", false, PASS_ROUTES, .element = config_read_route},
+	{"SourceCheck", false, PASS_DEFINITIONS, .setting = config_read_source_check},
+	{"UnknownSession", false, PASS_DEFINITIONS, .setting = config_read_unknown_session},
+};
+#define TOP_KEYS (sizeof(top_keys) / sizeof(top_keys[0]))
+
+/* Reads to the end, so that pipes serve too. Returns the errno, 0 if all is well. */
+static int
+read_text(int fd, struct config_text *text)
+{
+	size_t room = 0;
+	char *grown;
+	ssize_t n;
+
+	do {
+		if (text->length == room) {
+			room = room == 0 ? 1 << 16 : room * 2;
+			grown = realloc(text->text, room);
+			if (grown == NULL)
+				return ENOMEM;
+			text->text = grown;
+		}
+		n = read(fd, text->text + text->length, room - text->length);
+		if (n < 0 && errno != EINTR)
+			return errno;
+		if (n > 0)
+			text->length += (size_t)n;
+	} while (n != 0);
+	return 0;
+}
+
+static bool
+load_text(struct config_reader *r, const char *name, struct config_text *text)
+{
+	int fd = open(name, O_RDONLY | O_CLOEXEC);
+	int error = fd < 0 ? errno : read_text(fd, text);
+
+	if (fd >= 0)
+		close(fd);
+	if (error == ENOMEM)
+		return config_no_memory(r);
+	if (error != 0)
+		return config_fail_text(
+			r, -error, "%s: %s; name a file that can be read", name, strerror(error));
+	if (config_cursor_start(text->text, text->length).p == text->text + text->length)
+		return config_fail_text(r, -EINVAL, "%s: empty; write at least {}", name);
+	return true;
+}
+
+static bool
+load(struct config_reader *r, const char *name)
+{
+	uint32_t file = r->texts_n;
+	struct config_text *text = &r->texts[file];
+	char **copy = config_append(r, r->config->files, r->config->files_n);
+	json_error_t error;
+
+	if (copy == NULL)
+		return false;
+	*copy = strdup(name);
+	if (*copy == NULL)
+		return config_no_memory(r);
+	text->top.index = file;
+	r->texts_n++;
+	if (!load_text(r, name, text))
+		return false;
+	text->top.value = json_loadb(
+		text->text, text->length, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
+	if (text->top.value == NULL && error.text[0] == '\0')
+		return config_no_memory(r); /* jansson has no words for it */
+	if (text->top.value == NULL)
+		return config_fail_text(r, -EINVAL, "%s:%d:%d: %s; correct the JSON", name,
+			error.line, error.column, error.text);
+	if (!json_is_object(text->top.value))
+		return config_fail(r, &text->top, "not an object; write {...} around everything");
+	return true;
+}
+
+static const struct top_key *
+find_top_key(const char *name)
+{
+	for (uint32_t i = 0; i < TOP_KEYS; i++) {
+		if (strcmp(top_keys[i].name, name) == 0)
+			return &top_keys[i];
+	}
+	return NULL;
+}
+
+/*
+ * A key that nobody knows is one that AWS has added if the file is a document of AWS, with nothing
+ * of ours in it; anywhere else it is a misspelt one.
+ */
+static bool
+check_top_keys(struct config_reader *r, const struct config_at *top)
+{
+	const char *names[TOP_KEYS + 1] = {NULL};
+	const struct top_key *known;
+	struct config_at child = {.up = top};
+	struct config_at unknown = {.up = NULL};
+	bool aws = false;
+	bool own = false;
+
+	for (uint32_t i = 0; i < TOP_KEYS; i++)
+		names[i] = top_keys[i].name;
+	json_object_foreach (top->value, child.key, child.value) {
+		known = find_top_key(child.key);
+		if (known == NULL) {
+			if (unknown.up == NULL)
+				unknown = child;
+			continue;
+		}
+		aws = aws || known->aws;
+		own = own || !known->aws;
+		if (!known->aws && !config_not_null(r, &child))
+			return false;
+	}
+	if (unknown.up == NULL || (aws && !own))
+		return true;
+	return config_fail_among(r, &unknown, "not a known key; known are", names);
+}
+
+/* A top-level list on its way through read_element(). */
+struct top_list {
+	config_element *element;
+	struct config_cursor cursor;
+};
+
+static bool
+read_element(struct config_reader *r, const struct config_at *at, void *arg)
+{
+	struct top_list *list = arg;
+
+	if (at->index > 0)
+		config_cursor_next(&list->cursor);
+	r->origin.line = list->cursor.line;
+	r->origin.column = list->cursor.column;
+	return list->element(r, at, NULL);
+}
+
+static bool
+read_top_key(struct config_reader *r, const struct config_at *top, const struct top_key *key)
+{
+	struct config_at child = config_child(top, key->name);
+	struct top_list list = {.element = key->element};
+
+	if (key->setting != NULL)
+		return key->setting(r, top);
+	if (key->element == NULL)
+		return true;
+	if (json_array_size(child.value) > 0) {
+		list.cursor = config_locate(r, &child);
+		config_cursor_child(&list.cursor, 0);
+	}
+	return config_each(r, top, key->name, read_element, &list);
+}
+
+static bool
+read_pass(struct config_reader *r, enum pass pass)
+{
+	const struct config_at *top;
+	const struct top_key *known;
+	const char *name;
+	json_t *value;
+
+	for (uint32_t i = 0; i < r->texts_n; i++) {
+		top = &r->texts[i].top;
+		r->origin.file = r->config->files[i];
+		json_object_foreach (top->value, name, value) {
+			known = find_top_key(name);
+			if (known != NULL && known->pass == pass && !read_top_key(r, top, known))
+				return false;
+		}
+	}
+	return true;
+}
+
+static bool
+read_files(struct config_reader *r, const char *const *files, uint32_t n)
+{
+	r->texts = calloc(n + 1, sizeof(*r->texts)); /* one more: none is no failure */
+	if (r->texts == NULL)
+		return config_no_memory(r);
+	for (uint32_t i = 0; i < n; i++) {
+		if (!load(r, files[i]) || !check_top_keys(r, &r->texts[i].top))
+			return false;
+	}
+	return read_pass(r, PASS_DEFINITIONS) && config_link_definitions(r) &&
+	       read_pass(r, PASS_SESSIONS) && config_link_sessions(r) && read_pass(r, PASS_ROUTES);
+}
+
+static void
+end_reader(struct config_reader *r)
+{
+	struct config_nodes *nodes;
+
+	while ((nodes = r->nodes) != NULL) {
+		r->nodes = nodes->next;
+		free(nodes);
+	}
+	for (int kind = 0; kind < CONFIG_KINDS; kind++) {
+		free(r->ids[kind].all);
+		free(r->ids[kind].sorted);
+	}
+	free(r->rules);
+	for (uint32_t i = 0; i < r->texts_n; i++) {
+		free(r->texts[i].text);
+		json_decref(r->texts[i].top.value);
+	}
+	free(r->texts);
+}
+
+int
+ms_config_read(struct ms_config **config, const char *const *files, uint32_t n,
+	struct ms_config_error *error)
+{
+	struct config_reader r = {.error = error};
+
+	*config = NULL;
+	r.config = calloc(1, sizeof(*r.config));
+	if (r.config == NULL) {
+		config_no_memory(&r);
+		return r.status;
+	}
+	if (read_files(&r, files, n)) {
+		*config = r.config;
+		r.config = NULL;
+	}
+	end_reader(&r);
+	ms_config_free(r.config);
+	return r.status;
+}
+
+static void
+free_objects(struct ms_config *config)
+{
+	for (uint32_t i = 0; i < config->filters_n; i++)
+		ms_filter_free(&config->filters[i]);
+	for (uint32_t i = 0; i < config->interfaces_n; i++) {
+		free(config->interfaces[i].id);
+		free(config->interfaces[i].addresses);
+		free(config->interfaces[i].addresses6);
+		free(config->interfaces[i].vpc);
+	}
+	for (uint32_t i = 0; i < config->targets_n; i++) {
+		free(config->targets[i].id);
+		free(config->targets[i].type);
+		free(config->targets[i].destination);
+	}
+	for (uint32_t i = 0; i < config->vpcs_n; i++) {
+		free(config->vpcs[i].id);
+		free(config->vpcs[i].blocks);
+	}
+	for (uint32_t i = 0; i < config->sessions_n; i++) {
+		free(config->sessions[i].id);
+		free(config->sessions[i].description);
+		free(config->sessions[i].filter_id);
+		free(config->sessions[i].target_id);
+		free(config->sessions[i].interface_id);
+	}
+	for (uint32_t i = 0; i < config->outputs_n; i++)
+		config_free_output(&config->outputs[i]);
+	for (uint32_t i = 0; i < config->routes_n; i++) {
+		free(config->routes[i].session_id);
+		free(config->routes[i].filter_id);
+	}
+}
+
+void
+ms_config_free(struct ms_config *config)
+{
+	if (config == NULL)
+		return;
+	free_objects(config);
+	free(config->filters);
+	free(config->interfaces);
+	free(config->targets);
+	free(config->vpcs);
+	free(config->sessions);
+	free(config->outputs);
+	free(config->routes);
+	for (uint32_t i = 0; i < config->files_n; i++)
+		free(config->files[i]);
+	free(config->files);
+	free(config);
+}

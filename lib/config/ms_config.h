@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The configuration: AWS documents as `aws ec2 describe-...` prints them, and our own keys beside
+ * them, read from JSON files into one struct ms_config. Reading is pure: nothing is applied, and a
+ * failure leaves nothing behind. https://docs.aws.amazon.com/AWSEC2/latest/APIReference/
+ *
+ * Stands on filter (the rules). Control thread only.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "filter/ms_filter.h"
+
+#define MS_VNI_MAX 0xffffffu
+
+/* Where something was read, for messages: points into the config, lives as long as it. */
+struct ms_origin {
+	const char *file; /* "the command line", at 0:0, for ms_config_add_output() */
+	uint32_t line;    /* from 1 */
+	uint32_t column;
+};
+
+struct ms_config_interface {
+	char *id;                     /* NetworkInterfaceId */
+	uint64_t mac;                 /* MacAddress as a number, 0 if absent */
+	struct ms_prefix address;     /* PrivateIpAddress, /32; family NONE if absent */
+	struct ms_prefix *addresses6; /* Ipv6Addresses, /128 each */
+	uint32_t addresses6_n;
+	struct ms_prefix *addresses; /* PrivateIpAddresses, /32 each, the primary one first */
+	uint32_t addresses_n;
+	char *vpc; /* VpcId or NULL */
+};
+
+struct ms_config_target {
+	char *id;
+	char *type;        /* network-interface, ...; from the destination's key, or NULL */
+	char *destination; /* the id that its type calls for, or NULL; NULL for other types */
+};
+
+struct ms_config_vpc {
+	char *id;
+	struct ms_prefix *blocks; /* CidrBlock and those of CidrBlockAssociationSet, IPv4 */
+	uint32_t blocks_n;
+};
+
+struct ms_config_session {
+	char *id;           /* TrafficMirrorSessionId */
+	char *description;  /* or NULL */
+	char *filter_id;    /* TrafficMirrorFilterId or NULL */
+	char *target_id;    /* TrafficMirrorTargetId or NULL */
+	char *interface_id; /* NetworkInterfaceId or NULL */
+	int32_t filter;     /* index into filters; -1: not loaded, accepts everything */
+	int32_t interface;  /* index into interfaces; -1: not loaded */
+	uint32_t vni;
+	uint32_t packet_length; /* bytes after the VXLAN header; 0: whole packets */
+	uint16_t number;        /* SessionNumber, 0 if absent */
+	struct ms_origin origin;
+};
+
+enum ms_output_type { MS_OUTPUT_NULL, MS_OUTPUT_PCAPNG, MS_OUTPUT_PCAP, MS_OUTPUT_PORT };
+
+struct ms_config_output {
+	char *name;
+	enum ms_output_type type;
+	char *path;            /* pcapng, pcap: strftime(3) and {worker}; "-" is standard output */
+	char *port;            /* port: the ethdev's name */
+	uint32_t snaplen;      /* 0: whole frames */
+	uint64_t rotate_bytes; /* files grow to at most so much; 0: without end */
+	uint32_t rotate_seconds; /* and get at most so old; 0: without end */
+	bool outer;              /* files keep the outer headers */
+	bool every_session;      /* named on the command line: the routes do not apply to it */
+	struct ms_origin origin;
+};
+
+/* Frames of the sessions that match (all given selectors must) go to outputs, if filter accepts. */
+struct ms_config_route {
+	bool has_vni;
+	uint32_t vni;
+	char *session_id; /* or NULL */
+	char *filter_id;  /* or NULL */
+	int32_t filter;   /* index into filters, -1: none */
+	uint32_t outputs; /* set of indices into outputs */
+	struct ms_origin origin;
+};
+
+enum ms_source_check { MS_SOURCE_OFF, MS_SOURCE_STRICT };
+enum ms_unknown_session { MS_UNKNOWN_DROP, MS_UNKNOWN_DELIVER };
+
+struct ms_config {
+	struct ms_filter *filters;
+	struct ms_config_interface *interfaces;
+	struct ms_config_target *targets;
+	struct ms_config_vpc *vpcs;
+	struct ms_config_session *sessions; /* in order of reading */
+	struct ms_config_output *outputs;   /* at most MS_OUTPUTS_MAX */
+	struct ms_config_route *routes;
+	uint32_t filters_n;
+	uint32_t interfaces_n;
+	uint32_t targets_n;
+	uint32_t vpcs_n;
+	uint32_t sessions_n;
+	uint32_t outputs_n;
+	uint32_t routes_n;
+	enum ms_source_check source_check;
+	enum ms_unknown_session unknown_session;
+	char **files; /* names, owned; origins point here */
+	uint32_t files_n;
+};
+
+/* A message for a person, without a newline at the end: "file:line:column: $.Path: value: what". */
+struct ms_config_error {
+	char text[1024];
+};
+
+/*
+ * Reads and validates n files as one configuration; n may be 0. Files may refer to each other in
+ * any order. Top-level keys are those of AWS (TrafficMirrorFilters, TrafficMirrorFilterRules,
+ * TrafficMirrorSessions, TrafficMirrorTargets, NetworkInterfaces, Vpcs, NextToken) and ours
+ * (Outputs, Routes, SourceCheck, UnknownSession), in any mixture. Another one is an error, except
+ * in a file with keys of AWS and none of ours: AWS adds keys. Returns 0 and a configuration in
+ * *config that the caller ends with ms_config_free(), or -errno with error->text filled and *config
+ * NULL: -ENOENT and the like for what cannot be read, -EINVAL for what is wrong in it.
+ */
+int ms_config_read(struct ms_config **config, const char *const *files, uint32_t n,
+	struct ms_config_error *error);
+void ms_config_free(struct ms_config *config);
+
+/*
+ * Adds an output that the command line names; it gets every session, whatever the routes say.
+ * Copies the strings; output->origin is not looked at. Returns 0, or with error->text and the
+ * configuration as it was -EINVAL (too many, or the name, file or port is that of another output)
+ * or -ENOMEM.
+ */
+int ms_config_add_output(struct ms_config *config, const struct ms_config_output *output,
+	struct ms_config_error *error);
+
+/*
+ * Prints the canonical form, JSON, which reads back to the same configuration, but for the order
+ * of what is sorted there: filters, targets, interfaces, VPCs and sessions, by name. Flushes out.
+ * Returns 0, or -EIO or -ENOMEM, with part of it printed.
+ */
+int ms_config_print(const struct ms_config *config, FILE *out);
