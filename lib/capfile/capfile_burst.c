@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The hot path of a capture file: encodes frames straight into the current buffer, one copy of the
+ * payload and a few fixed-size stores a frame. Whatever is rare (no room, a new session, another
+ * second) is called in capfile_buffer.c.
+ */
+#include "capfile_private.h"
+
+#include <string.h>
+
+#include <rte_mbuf.h>
+#include <rte_memcpy.h>
+#include <rte_prefetch.h>
+
+#define PCAPNG_ENHANCED_PACKET 6u
+#define EPB_FLAGS              (4u << 16 | 2u) /* option code 2, 4 bytes */
+#define NS_PER_SECOND          1000000000u
+#define AHEAD                  6 /* frames whose payload is on its way from memory */
+
+struct pcapng_packet {
+	uint32_t type;
+	uint32_t length;
+	uint32_t interface;
+	uint32_t time_high;
+	uint32_t time_low;
+	uint32_t captured;
+	uint32_t original;
+};
+
+struct pcapng_packet_end {
+	uint32_t flags_option;
+	uint32_t flags;
+	uint32_t endofopt;
+	uint32_t length;
+};
+static_assert(
+	sizeof(struct pcapng_packet) + sizeof(struct pcapng_packet_end) == MS_PCAPNG_PACKET_BYTES,
+	"an enhanced packet block without its packet");
+
+struct pcap_packet {
+	uint32_t second;
+	uint32_t nanosecond;
+	uint32_t captured;
+	uint32_t original;
+};
+static_assert(sizeof(struct pcap_packet) == MS_PCAP_PACKET_BYTES, "a pcap record header");
+
+/* The part of a frame that is kept. */
+struct cut {
+	uint32_t skip; /* bytes of the packet before it */
+	uint32_t captured;
+	uint32_t original;
+};
+
+/* outer: all ones if the outer headers are kept, else 0. */
+static inline struct cut
+cut_frame(const struct ms_frame *frame, uint32_t outer, uint32_t snaplen)
+{
+	uint32_t offset = frame->offset;
+	uint32_t lead = offset & outer;
+	uint32_t have = frame->length + lead;
+
+	return (struct cut){
+		.skip = offset - lead,
+		.captured = have < snaplen ? have : snaplen,
+		.original = frame->original_length + lead,
+	};
+}
+
+/* A packet in several pieces, or whose data is not where the mbuf is: its length has been checked.
+ */
+static __rte_noinline void
+copy_segments(uint8_t *to, const struct rte_mbuf *m, uint32_t skip, uint32_t n)
+{
+	uint32_t here;
+
+	for (; n > 0 && skip >= m->data_len; m = m->next)
+		skip -= m->data_len;
+	for (; n > 0; m = m->next) {
+		here = RTE_MIN(n, m->data_len - skip);
+		memcpy(to, rte_pktmbuf_mtod_offset(m, const uint8_t *, skip), here);
+		to += here;
+		n -= here;
+		skip = 0;
+	}
+}
+
+static inline void
+copy_payload(uint8_t *to, const struct ms_frame *frame, const struct cut *cut)
+{
+	const uint8_t *packet = (const uint8_t *)frame->mbuf + frame->data;
+
+	if (likely(frame->data != 0))
+		rte_memcpy(to, packet + cut->skip, cut->captured);
+	else
+		copy_segments(to, frame->mbuf, cut->skip, cut->captured);
+}
+
+static inline uint8_t *
+put_pcapng(uint8_t *at, const struct ms_frame *frame, const struct cut *cut, uint32_t interface)
+{
+	uint32_t padded = RTE_ALIGN_CEIL(cut->captured, 4u);
+	struct pcapng_packet header = {
+		.type = PCAPNG_ENHANCED_PACKET,
+		.length = padded + MS_PCAPNG_PACKET_BYTES,
+		.interface = interface,
+		.time_high = frame->timestamp >> 32,
+		.time_low = frame->timestamp,
+		.captured = cut->captured,
+		.original = cut->original,
+	};
+	struct pcapng_packet_end end = {
+		.flags_option = EPB_FLAGS,
+		.flags = frame->direction,
+		.length = header.length,
+	};
+	const uint32_t zero = 0;
+
+	/* The last word before the end is zeroed first, and then written over but for the padding;
+	 * without a payload it is the header's own. */
+	memcpy(at + sizeof(header) + padded - sizeof(zero), &zero, sizeof(zero));
+	memcpy(at, &header, sizeof(header));
+	copy_payload(at + sizeof(header), frame, cut);
+	memcpy(at + sizeof(header) + padded, &end, sizeof(end));
+	return at + header.length;
+}
+
+static inline uint8_t *
+put_pcap(struct ms_capfile *file, uint8_t *at, const struct ms_frame *frame, const struct cut *cut)
+{
+	uint64_t time = frame->timestamp;
+	struct pcap_packet header;
+
+	if (unlikely(time - file->second_start >= NS_PER_SECOND))
+		time = ms_capfile_second(file, time);
+	header.second = file->second;
+	header.nanosecond = time - file->second_start;
+	header.captured = cut->captured;
+	header.original = cut->original;
+	memcpy(at, &header, sizeof(header));
+	copy_payload(at + sizeof(header), frame, cut);
+	return at + sizeof(header) + cut->captured;
+}
+
+static __rte_always_inline void
+burst(struct ms_capfile *file, const struct ms_frame *frames, uint16_t n, uint32_t mask,
+	bool pcapng)
+{
+	struct ms_capfile_session *sessions = file->sessions;
+	struct ms_capfile_session *session = NULL;
+	struct ms_capfile_cursor cursor = file->cursor;
+	uint32_t outer = file->outer ? UINT32_MAX : 0;
+	uint32_t snaplen = file->snaplen;
+	uint64_t offered = 0;
+	uint32_t need;
+	struct cut cut;
+	uint16_t i;
+
+	for (i = 0; i < n; i++) {
+		const struct ms_frame *frame = &frames[i];
+		bool in = true;
+
+		if (i + AHEAD < n) {
+			const struct ms_frame *next = &frames[i + AHEAD];
+			const uint8_t *packet = (const uint8_t *)next->mbuf + next->data;
+
+			rte_prefetch0(packet + next->offset);
+			if (pcapng)
+				rte_prefetch0(&sessions[next->session]);
+		}
+		if ((frame->outputs & mask) == 0)
+			continue;
+		offered++;
+		cut = cut_frame(frame, outer, snaplen);
+		if (pcapng) {
+			session = &sessions[frame->session];
+			need = RTE_ALIGN_CEIL(cut.captured, 4u) + MS_PCAPNG_PACKET_BYTES;
+		} else {
+			need = cut.captured + MS_PCAP_PACKET_BYTES;
+		}
+		if (unlikely((size_t)(cursor.end - cursor.at) < need ||
+			     (pcapng && session->interface == 0))) {
+			file->cursor = cursor;
+			in = ms_capfile_admit(file, frame->session, need);
+			cursor = file->cursor;
+		}
+		/* only now is it known in which file */
+		cursor.first = RTE_MIN(cursor.first, frame->timestamp);
+		cursor.last = RTE_MAX(cursor.last, frame->timestamp);
+		if (pcapng)
+			session->offered++;
+		if (unlikely(!in))
+			continue;
+		cursor.frames++;
+		cursor.payload += cut.captured;
+		if (pcapng)
+			cursor.at = put_pcapng(cursor.at, frame, &cut, session->interface - 1);
+		else
+			cursor.at = put_pcap(file, cursor.at, frame, &cut);
+	}
+	file->cursor = cursor;
+	ms_count_add(&file->ledger->offered, offered);
+}
+
+void
+ms_capfile_burst(struct ms_capfile *file, const struct ms_frame *frames, uint16_t n, uint32_t mask)
+{
+	if (unlikely(atomic_load_explicit(&file->failed, memory_order_relaxed) != 0))
+		ms_capfile_refuse(file, frames, n, mask);
+	else if (file->sessions != NULL)
+		burst(file, frames, n, mask, true);
+	else
+		burst(file, frames, n, mask, false);
+}

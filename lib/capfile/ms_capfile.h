@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Capture files: an encoder for pcapng (IETF draft-ietf-opsawg-pcapng) and nanosecond pcap
+ * (draft-ietf-opsawg-pcap), and behind it a writer that takes large buffers to a file descriptor
+ * in a thread of its own, so that a slow disk never stops the lcore that fills them.
+ *
+ * One struct ms_capfile has one lcore that writes frames to it (its owner); it is not shared.
+ * Stands on packet (frames), session (names), ledger (drop reasons).
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "ledger/ms_ledger.h"
+#include "packet/ms_packet.h"
+
+struct ms_session_registry;
+
+enum ms_capfile_format { MS_CAPFILE_PCAPNG, MS_CAPFILE_PCAP };
+
+struct ms_capfile_options {
+	enum ms_capfile_format format;
+	bool outer;          /* keep the whole mirrored packet, not only the inner frame */
+	bool wait;           /* wait for a free buffer instead of dropping (replay of a file) */
+	bool cached;         /* regular files: through the page cache, not by direct I/O */
+	uint32_t snaplen;    /* keep so many bytes of a frame; 0: all that readers take, 256 KiB */
+	size_t buffer_bytes; /* of one buffer; 0: 1 MiB. Raised to what the largest record needs */
+	uint32_t buffers;    /* how many, at least 2; 0: the default, 8 */
+	const char *application; /* shb_userappl, "mirrorsink 0.1.0"; outlives the capfile */
+	/*
+	 * Rotation, for descriptors of regular files: the next file begins before this one would
+	 * hold more than rotate_bytes (statistics at its end not counted), or when it is rotate_ns
+	 * old and holds a frame; 0: never. next opens it and returns a descriptor, which is taken
+	 * over, or -errno, which ends the output. The writer's thread calls it.
+	 */
+	uint64_t rotate_bytes;
+	uint64_t rotate_ns;
+	int (*next)(void *arg);
+	void *arg;
+};
+
+struct ms_capfile;
+
+/*
+ * Begins a capture file on an open descriptor, which the capfile takes over (also on failure) and
+ * closes, unless it is standard output. A descriptor that is no regular file is non-blocking until
+ * then; a regular one that stands at its beginning is ours alone, and while it grows it ends in up
+ * to 4095 zeros. Starts the writer's thread. registry gives the names of sessions, read when a
+ * session first appears. ledger is where frames are accounted: written once the buffer that holds
+ * them has reached the descriptor. Both outlive the capfile. The owner stores `offered`; all else
+ * is added to atomically, so that the next file of an output may share the ledger with the one
+ * before it while that is still being closed. Returns NULL with rte_errno. Control thread.
+ */
+struct ms_capfile *ms_capfile_create(int fd, const struct ms_capfile_options *options,
+	const struct ms_session_registry *registry, struct ms_output_ledger *ledger);
+
+/*
+ * Copies those of frames[0..n) to the file whose set of outputs meets `mask`; each counts as
+ * offered, and is written or dropped with a reason. Keeps no reference to any mbuf. Never blocks
+ * unless options.wait. Owner.
+ *
+ * An error of the descriptor ends the file: what has not been written by then, and all that comes
+ * later, is counted as disk_full or io_error. A regular file is cut back to the last buffer that
+ * was written whole.
+ */
+void
+ms_capfile_burst(struct ms_capfile *file, const struct ms_frame *frames, uint16_t n, uint32_t mask);
+
+/*
+ * Hands a partly filled buffer to the writer if it has waited for longer than 100 ms and no other
+ * buffer is on its way; called about once every 10 ms while there is nothing else to do. now:
+ * nanoseconds, any monotonic origin. Owner.
+ */
+void ms_capfile_flush(struct ms_capfile *file, uint64_t now);
+
+/*
+ * Says that the file is about to be closed: from now on a descriptor that makes no progress for 5
+ * seconds (a pipe that nobody reads) has failed, and what was not written is counted as
+ * writer_backlog. An owner that waits (options.wait) is thus let go. Any thread.
+ */
+void ms_capfile_hasten(struct ms_capfile *file);
+
+/*
+ * Ends the file: ms_capfile_hasten(), statistics blocks, last buffers, fdatasync, close, and the
+ * writer's thread. The ledger balances when this returns. Returns 0 or the first error, -errno
+ * (-ETIMEDOUT: no progress). Control thread, after the owner has stopped; frees file.
+ */
+int ms_capfile_close(struct ms_capfile *file);
+
+/* Bytes of buffer memory that it holds. Any thread. */
+size_t ms_capfile_memory(const struct ms_capfile *file);
