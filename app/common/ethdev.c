@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "common/ethdev.h"
+
+#include <string.h>
+
+#include <bsd/string.h>
+#include <rte_bus.h>
+#include <rte_dev.h>
+#include <rte_devargs.h>
+#include <rte_ethdev.h>
+
+#include "common/cli.h"
+
+const char *
+ethdev_name(uint16_t port)
+{
+	static char names[RTE_MAX_ETHPORTS][RTE_ETH_NAME_MAX_LEN];
+
+	if (rte_eth_dev_get_name_by_port(port, names[port]) != 0)
+		return "(gone)";
+	return names[port];
+}
+
+bool
+ethdev_find(const char *option, const char *name, uint16_t *port)
+{
+	char known[512] = "";
+	uint16_t other;
+
+	if (rte_eth_dev_get_port_by_name(name, port) == 0)
+		return true;
+	RTE_ETH_FOREACH_DEV (other) {
+		strlcat(known, known[0] != '\0' ? ", " : "", sizeof(known));
+		strlcat(known, ethdev_name(other), sizeof(known));
+	}
+	return cli_wrong("%s: '%s' is no port: give one of %s, or make it with --vdev or -a before "
+			 "the --",
+		option, name, known[0] != '\0' ? known : "(none exists)");
+}
+
+/* The device arguments that the port was made with, "" if there are none. */
+static const char *
+arguments(uint16_t port)
+{
+	const struct rte_devargs *devargs;
+	struct rte_eth_dev_info info;
+
+	if (rte_eth_dev_info_get(port, &info) != 0 || info.device == NULL)
+		return "";
+	devargs = rte_dev_devargs(info.device);
+	return devargs != NULL && devargs->args != NULL ? devargs->args : "";
+}
+
+bool
+ethdev_replays(uint16_t port)
+{
+	return strstr(arguments(port), "rx_pcap=") != NULL;
+}
+
+bool
+ethdev_replay_ends(uint16_t port)
+{
+	return ethdev_replays(port) && strstr(arguments(port), "infinite_rx=1") == NULL;
+}
+
+bool
+ethdev_is_pci(uint16_t port)
+{
+	struct rte_eth_dev_info info;
+
+	if (rte_eth_dev_info_get(port, &info) != 0 || info.device == NULL)
+		return false;
+	return strcmp(rte_bus_name(rte_dev_bus(info.device)), "pci") == 0;
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Ports by name, and what their devices are. Needs the EAL. Control thread. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Finds a port by its name. If there is none: a message that lists those that exist, and false. */
+bool ethdev_find(const char *option, const char *name, uint16_t *port);
+
+/* The port reads a capture file (net_pcap with rx_pcap=): it can't overrun, so waiting is right. */
+bool ethdev_replays(uint16_t port);
+
+/* The capture file comes to an end (no infinite_rx=1). */
+bool ethdev_replay_ends(uint16_t port);
+
+/* The port's name; static, valid while the port exists. */
+const char *ethdev_name(uint16_t port);
+
+/* The device is a NIC or a function of one (PCI), not a virtual one that the EAL made up. */
+bool ethdev_is_pci(uint16_t port);

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The files of outputs, opened before anything runs so that nothing is half-done. */
+#pragma once
+
+#include "sink.h"
+
+/*
+ * Opens every file that an lcore will write, and the summary's. What exists is not changed yet; if
+ * one can't be opened it says why, removes the ones it made, and returns false.
+ */
+bool outputs_open(struct sink *sink);
+
+/* Removes the files that outputs_open() made, and closes all. */
+void outputs_abandon(struct sink *sink);
+
+/* Empties the files and hands them to their lanes, with the ports and nulls in between. */
+bool outputs_begin(struct sink *sink);
+
+/* Frees what rotation needed; the lanes are closed. */
+void outputs_end(struct sink *sink);

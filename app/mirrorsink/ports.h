@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Ports: who is what by name, and starting them. Each says what is wrong and returns false. */
+#pragma once
+
+#include "sink.h"
+
+/* Finds the ports that options and outputs name, and makes the rest mirror ports. */
+bool ports_resolve(struct sink *sink);
+
+/* rx queues that a mirror port will have if n lcores poll it. */
+uint16_t ports_rx_queues(uint16_t port, uint16_t n);
+
+/* Makes the mbuf pools, configures and starts all ports. The topology is known. */
+bool ports_start(struct sink *sink);
+void ports_stop(struct sink *sink);
+
+/* Adds the port of an output to a lane, whose number is its transmit queue. */
+void ports_add_to_lane(const struct sink *sink, uint32_t output, uint16_t lane);

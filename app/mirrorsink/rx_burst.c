@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The rx lcore: polls its queues and takes each burst through all stages, to the outputs or to the
+ * workers' rings. Every packet leaves here with a fate, or as a frame on its way to `delivered`.
+ */
+#include "sink.h"
+
+#include <rte_cycles.h>
+#include <rte_ethdev.h>
+#include <rte_pause.h>
+
+#include "filter/ms_filter_lookup.h"
+
+/* What a burst comes to, on the stack of rx_burst(). */
+struct outcome {
+	struct rte_mbuf *free[MS_BURST];    /* mbufs that are done with */
+	struct rte_mbuf *foreign[MS_BURST]; /* no mirror traffic, and there is an exception port */
+	uint16_t free_n;
+	uint16_t foreign_n;
+	uint16_t frames_n;
+};
+
+/* Where the packet's bytes are, if they can be told from the mbuf's address alone; else 0. */
+static inline uint64_t
+data_from_mbuf(const struct rte_mbuf *m)
+{
+	uint64_t distance = (uint64_t)((uintptr_t)m->buf_addr - (uintptr_t)m) + m->data_off;
+
+	return m->nb_segs == 1 && distance <= UINT16_MAX ? distance : 0;
+}
+
+static inline struct ms_frame
+make_frame(const struct sink_rx *rx, struct rte_mbuf *m, const struct ms_packet *p, uint64_t tsc)
+{
+	return (struct ms_frame){.mbuf = m,
+		.timestamp = ms_timestamp_of(rx->clock, m, tsc),
+		.session = p->session,
+		.direction = p->direction,
+		.outputs = p->outputs,
+		.data = data_from_mbuf(m),
+		.offset = p->offset,
+		.length = p->length,
+		.original_length = p->original_length};
+}
+
+/* Counts what the stages decided, packet by packet, and parts the burst by it. */
+static inline void
+settle(struct sink_rx *rx, struct rte_mbuf **mbufs, uint16_t n, uint64_t tsc, struct outcome *out)
+{
+	uint64_t fates[MS_FATE_COUNT] = {0};
+
+	for (uint16_t i = 0; i < n; i++) {
+		const struct ms_packet *p = &rx->packets[i];
+
+		fates[p->fate]++;
+		if (p->fate == MS_FATE_NONE || p->fate >= MS_FATE_FILTER_REJECT) {
+			struct sink_session *session = &rx->sessions[p->session];
+
+			ms_count_add(&session->packets, 1);
+			ms_count_add(&session->bytes, p->length);
+			if (p->fate != MS_FATE_NONE)
+				ms_count_add(&session->rejected, 1);
+		}
+		if (p->fate == MS_FATE_NONE) {
+			rx->hashes[out->frames_n] = p->hash;
+			rx->frames[out->frames_n++] = make_frame(rx, mbufs[i], p, tsc);
+		} else if (p->fate == MS_FATE_NOT_MIRROR && rx->exception != SINK_PORT_NONE) {
+			out->foreign[out->foreign_n++] = mbufs[i];
+		} else {
+			if (p->fate == MS_FATE_SESSION_UNKNOWN ||
+				p->fate == MS_FATE_SOURCE_MISMATCH)
+				ms_unknown_add(&rx->unknown, p);
+			out->free[out->free_n++] = mbufs[i];
+		}
+	}
+	for (unsigned int f = MS_FATE_NONE + 1; f < MS_FATE_COUNT; f++) {
+		if (fates[f] != 0)
+			ms_count_add(&rx->ledger.fates[f], fates[f]);
+	}
+}
+
+/* Sends frames to the workers; with a full ring waits, or counts and drops. */
+static inline void
+hand_over(struct sink_rx *rx, struct outcome *out)
+{
+	uint16_t left = ms_dispatch_burst(rx->dispatch, rx->frames, rx->hashes, out->frames_n);
+
+	while (left > 0 && rx->wait) {
+		ms_dispatch_reclaim(rx->dispatch);
+		rte_pause();
+		left = ms_dispatch_retry(rx->dispatch);
+	}
+	if (left == 0)
+		return;
+	left = ms_dispatch_give_up(rx->dispatch, rx->frames);
+	for (uint16_t i = 0; i < left; i++) {
+		ms_count_add(&rx->sessions[rx->frames[i].session].lost, 1);
+		out->free[out->free_n++] = rx->frames[i].mbuf;
+	}
+	ms_count_add(&rx->ledger.fates[MS_FATE_RING_FULL], left);
+}
+
+/* To the exception port; what it does not take is counted beside the ledger: its fate is told. */
+static inline void
+send_foreign(struct sink_rx *rx, struct outcome *out)
+{
+	uint16_t sent = rte_eth_tx_burst(rx->exception, rx->reader, out->foreign, out->foreign_n);
+
+	ms_count_add(&rx->exception_sent, sent);
+	ms_count_add(&rx->exception_dropped, out->foreign_n - sent);
+	for (uint16_t i = sent; i < out->foreign_n; i++)
+		out->free[out->free_n++] = out->foreign[i];
+}
+
+static void
+rx_burst(struct sink_rx *rx, struct rte_mbuf **mbufs, uint16_t n)
+{
+	const struct ms_ruleset *rules = ms_ruleset_get(rx->rules);
+	uint64_t tsc = rte_rdtsc(), bytes = 0;
+	struct outcome out;
+
+	out.free_n = out.foreign_n = out.frames_n = 0;
+	for (uint16_t i = 0; i < n; i++)
+		bytes += mbufs[i]->pkt_len;
+	ms_count_add(&rx->ledger.received, n);
+	ms_count_add(&rx->ledger.received_bytes, bytes);
+
+	ms_decap_burst(&rx->decap, mbufs, n, rx->packets);
+	ms_ruleset_session_burst(rules, rx->registry, rx->packets, n);
+	ms_packet_parse_burst(mbufs, rx->packets, n);
+	ms_filter_burst(rules->base, rx->packets, n, rules->hits[rx->reader]);
+	settle(rx, mbufs, n, tsc, &out);
+
+	if (out.frames_n > 0 && rx->dispatch != NULL) {
+		hand_over(rx, &out);
+	} else if (out.frames_n > 0) {
+		out.free_n +=
+			ms_lane_burst(rx->lane, rx->frames, out.frames_n, &out.free[out.free_n]);
+		ms_count_add(&rx->ledger.fates[MS_FATE_DELIVERED], out.frames_n);
+	}
+	if (out.foreign_n > 0)
+		send_foreign(rx, &out);
+	if (out.free_n > 0)
+		rte_pktmbuf_free_bulk(out.free, out.free_n);
+}
+
+/* How many packets may be received now; what is not used goes back with budget_return(). */
+static inline uint16_t
+budget_take(struct sink_budget *budget)
+{
+	int64_t left;
+
+	if (!budget->limited)
+		return MS_BURST;
+	left = atomic_fetch_sub_explicit(&budget->left, MS_BURST, memory_order_relaxed);
+	if (left >= MS_BURST)
+		return MS_BURST;
+	left = RTE_MAX(left, 0);
+	atomic_fetch_add_explicit(&budget->left, MS_BURST - left, memory_order_relaxed);
+	return (uint16_t)left;
+}
+
+static inline void
+budget_return(struct sink_budget *budget, uint16_t n)
+{
+	if (budget->limited && n > 0)
+		atomic_fetch_add_explicit(&budget->left, n, memory_order_relaxed);
+}
+
+/* Polls every queue once. Returns how many packets there were. */
+static inline unsigned int
+poll_queues(struct sink_rx *rx)
+{
+	struct rte_mbuf *mbufs[MS_BURST];
+	unsigned int sum = 0;
+
+	for (uint16_t q = 0; q < rx->queues_n; q++) {
+		uint16_t room = budget_take(rx->budget), n = 0;
+
+		if (room > 0)
+			n = rte_eth_rx_burst(rx->queues[q].port, rx->queues[q].queue, mbufs, room);
+		budget_return(rx->budget, room - n);
+		if (n > 0)
+			rx_burst(rx, mbufs, n);
+		sum += n;
+	}
+	return sum;
+}
+
+/* Carries what the kernel answers on the exception port out of the mirror port. */
+static inline void
+poll_exception(struct sink_rx *rx)
+{
+	struct rte_mbuf *mbufs[MS_BURST];
+	uint16_t n = rte_eth_rx_burst(rx->exception, 0, mbufs, MS_BURST);
+	uint16_t sent;
+
+	if (n == 0)
+		return;
+	sent = rte_eth_tx_burst(rx->mirror, 0, mbufs, n);
+	ms_count_add(&rx->exception_returned, sent);
+	ms_count_add(&rx->exception_lost, n - sent);
+	if (sent < n)
+		rte_pktmbuf_free_bulk(&mbufs[sent], n - sent);
+}
+
+int
+rx_main(void *arg)
+{
+	struct sink_rx *rx = arg;
+	struct rte_rcu_qsbr *qsbr = rx->rules->qsbr;
+	uint64_t flushed = rte_rdtsc(), now;
+
+	rte_rcu_qsbr_thread_register(qsbr, rx->reader);
+	rte_rcu_qsbr_thread_online(qsbr, rx->reader);
+	while (atomic_load_explicit(rx->stage, memory_order_relaxed) == SINK_RUN) {
+		unsigned int n = poll_queues(rx);
+
+		rte_rcu_qsbr_quiescent(qsbr, rx->reader);
+		if (rx->exception_back)
+			poll_exception(rx);
+		if (rx->dispatch != NULL) {
+			ms_dispatch_reclaim(rx->dispatch);
+		} else if ((now = rte_rdtsc()) - flushed >= rx->flush_ticks) {
+			ms_lane_flush(rx->lane, ms_timestamp_utc(rx->clock, now));
+			flushed = now;
+		}
+		if (n == 0)
+			rte_pause();
+	}
+	rte_rcu_qsbr_thread_offline(qsbr, rx->reader);
+	rte_rcu_qsbr_thread_unregister(qsbr, rx->reader);
+	return 0;
+}

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * All that mirrorsink is made of while it runs. Each lcore owns one struct, on cache lines of its
+ * own, and counts in it; control (the main lcore) makes them before it starts the lcores, reads
+ * their counters at any time, and ends them after the lcores have stopped.
+ *
+ * The comment behind a field says who reads and writes it while the lcores run.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdalign.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <rte_config.h>
+#include <rte_mempool.h>
+
+#include "decap/ms_decap.h"
+#include "dispatch/ms_dispatch.h"
+#include "ledger/ms_ledger.h"
+#include "options.h"
+#include "output/ms_output.h"
+#include "packet/ms_timestamp.h"
+#include "ruleset/ms_ruleset.h"
+#include "session/ms_session.h"
+#include "session/ms_unknown.h"
+
+#define SINK_RX_MAX      MS_RULESET_READERS_MAX
+#define SINK_QUEUES_MAX  64  /* that one rx lcore polls */
+#define SINK_CACHE       256 /* mbufs that each lcore keeps at hand */
+#define SINK_REPLAY_RING 512 /* elements of a ring, where rx lcores wait for room */
+#define SINK_RX_DESC     1024
+#define SINK_TX_DESC     1024
+#define SINK_PORT_NONE   UINT16_MAX
+
+/* How far the lcores may go on; only ever goes up. */
+enum sink_stage {
+	SINK_RUN,
+	SINK_DRAIN, /* rx lcores stop; workers go on until their rings are empty */
+	SINK_END,   /* rx lcores have stopped: empty rings stay empty */
+};
+
+/* What an rx lcore knows of one session. */
+struct sink_session {
+	ms_counter packets;  /* mirrored packets of this session */
+	ms_counter bytes;    /* of their inner frames */
+	ms_counter rejected; /* by a filter, or for want of a route */
+	ms_counter lost;     /* to a full ring */
+};
+
+struct sink_queue {
+	uint16_t port;
+	uint16_t queue;
+};
+
+/* Packets that may still be received, for --autostop packets:N; shared by all rx lcores. */
+struct sink_budget {
+	bool limited;
+	alignas(64) _Atomic(int64_t) left;
+};
+
+struct sink_rx {
+	/* rx: ro, ctl: ro */
+	struct sink_queue queues[SINK_QUEUES_MAX];
+	uint16_t queues_n;
+	uint16_t reader; /* its number for RCU and for leaf counters; index in sink.rx */
+	unsigned int lcore;
+	const _Atomic(int) *stage;
+	struct ms_ruleset_cell *rules;
+	struct ms_session_registry *registry;
+	const struct ms_timestamp *clock;
+	struct sink_budget *budget;
+	struct ms_decap decap;
+	struct ms_dispatch *dispatch; /* NULL: run to completion */
+	struct ms_lane *lane;         /* NULL: there are workers */
+	bool wait;                    /* for a full ring, instead of dropping */
+	uint16_t exception;           /* port for what is no mirror traffic, or SINK_PORT_NONE */
+	uint16_t mirror;              /* port that the exception port's frames leave by */
+	bool exception_back;          /* this lcore carries them */
+	uint64_t flush_ticks;
+
+	/* rx: rw, ctl: ro */
+	alignas(64) struct ms_ledger ledger;
+	struct sink_session *sessions; /* MS_SESSIONS_MAX, address space rather than memory */
+	struct ms_unknown unknown;
+	ms_counter exception_sent;     /* to the exception port, */
+	ms_counter exception_dropped;  /* or not, since it was full */
+	ms_counter exception_returned; /* from it, out of the mirror port */
+	ms_counter exception_lost;     /* or not */
+
+	/* rx: rw */
+	alignas(64) struct ms_packet packets[MS_BURST];
+	struct ms_frame frames[MS_BURST];
+	uint32_t hashes[MS_BURST];
+};
+
+struct sink_worker {
+	/* worker: ro, ctl: ro */
+	struct ms_ring_pair rings[SINK_RX_MAX]; /* by rx lcore */
+	uint16_t rings_n;
+	unsigned int lcore;
+	const _Atomic(int) *stage;
+	struct ms_lane *lane;
+	const struct ms_timestamp *clock;
+	uint64_t flush_ticks;
+
+	/* worker: rw, ctl: ro */
+	alignas(64) ms_counter delivered;
+};
+
+struct sink {
+	struct sink_options options;
+	struct ms_session_registry *registry;
+	struct ms_ruleset_cell rules;
+	struct ms_timestamp clock;
+	struct rte_mempool *pool;
+	struct rte_mempool *clones;               /* for frames that go to several ports, or NULL */
+	uint16_t mirrors[RTE_MAX_ETHPORTS];       /* mirror ports */
+	uint16_t mirror_queues[RTE_MAX_ETHPORTS]; /* their rx queues, by index in mirrors */
+	uint16_t mirrors_n;
+	uint16_t exception;                    /* SINK_PORT_NONE: none */
+	uint16_t output_ports[MS_OUTPUTS_MAX]; /* by output; SINK_PORT_NONE: no port */
+	bool wait;                             /* for full rings and buffers, instead of dropping */
+	bool replay;                           /* all mirror ports replay captures that end */
+	struct sink_rx *rx[SINK_RX_MAX];
+	uint16_t rx_n;
+	struct sink_worker *workers[MS_WORKERS_MAX];
+	uint16_t workers_n;
+	struct ms_lane *lanes[SINK_RX_MAX]; /* of the workers, or of the rx lcores */
+	uint16_t lanes_n;
+	struct sink_files *files; /* what outputs_open() opened and nobody has taken over yet */
+	struct sink_rotation *rotations; /* of outputs that rotate */
+	int summary_fd;                  /* -1: none */
+	bool stdout_taken;               /* an output writes to standard output */
+	_Atomic(int) stage;              /* enum sink_stage; ctl: rw, lcores: ro */
+	struct sink_budget budget;
+	uint64_t start_ns;    /* monotonic */
+	pthread_mutex_t lock; /* keeps telemetry away while control publishes a ruleset */
+};
+
+/* The configuration in force. Control; telemetry under sink.lock. */
+static inline const struct ms_config *
+sink_config(const struct sink *sink)
+{
+	return ms_ruleset_get(&sink->rules)->config;
+}
+
+/* Entry points of lcores, for rte_eal_remote_launch(). Return 0. */
+int rx_main(void *rx);
+int worker_main(void *worker);

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The ledger as JSON, schema mirrorsink.summary/1. */
+#include "report.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <jansson.h>
+
+#include "common/ethdev.h"
+
+static json_t *
+integer(uint64_t n)
+{
+	return json_integer((json_int_t)n);
+}
+
+static json_t *
+fates(const struct ms_ledger *ledger)
+{
+	json_t *object = json_object();
+
+	for (unsigned int f = MS_FATE_NONE + 1; f < MS_FATE_COUNT; f++)
+		json_object_set_new(
+			object, ms_fate_name(f), integer(ms_count_read(&ledger->fates[f])));
+	return object;
+}
+
+static json_t *
+device(const struct sink *sink)
+{
+	json_t *object = json_object();
+
+	for (uint16_t i = 0; i < sink->mirrors_n; i++) {
+		struct sink_device_counter list[TOTALS_DEVICE_MAX];
+		uint32_t n = totals_device(sink->mirrors[i], list);
+		json_t *port = json_object();
+
+		for (uint32_t c = 0; c < n; c++)
+			json_object_set_new(port, list[c].name, integer(list[c].value));
+		json_object_set_new(object, ethdev_name(sink->mirrors[i]), port);
+	}
+	return object;
+}
+
+static json_t *
+outputs(const struct sink *sink, const struct sink_totals *totals)
+{
+	const struct ms_config *config = sink_config(sink);
+	json_t *array = json_array();
+
+	for (uint32_t i = 0; i < config->outputs_n; i++) {
+		const struct ms_output_ledger *ledger = &totals->outputs[i];
+		json_t *dropped = json_object();
+
+		for (unsigned int d = 0; d < MS_DROP_COUNT; d++)
+			json_object_set_new(dropped, ms_drop_name(d),
+				integer(ms_count_read(&ledger->dropped[d])));
+		json_array_append_new(array,
+			json_pack("{s:s, s:s, s:o, s:o, s:o, s:o}", "name", config->outputs[i].name,
+				"type", totals_output_type(config->outputs[i].type), "offered",
+				integer(ms_count_read(&ledger->offered)), "written",
+				integer(ms_count_read(&ledger->written)), "bytes",
+				integer(ms_count_read(&ledger->bytes)), "dropped", dropped));
+	}
+	return array;
+}
+
+static json_t *
+sessions(const struct sink *sink)
+{
+	json_t *array = json_array();
+
+	for (uint32_t slot = 0; slot < ms_session_count(sink->registry); slot++) {
+		const struct ms_session_info *info = ms_session_info(sink->registry, slot);
+		char address[INET6_ADDRSTRLEN];
+		struct sink_session_totals t;
+
+		totals_session(sink, slot, &t);
+		json_array_append_new(
+			array, json_pack("{s:s, s:i, s:s, s:o, s:o, s:o, s:o, s:o}", "session",
+				       info->name, "vni", (int)info->vni, "source",
+				       totals_address(info->source, info->source_family, address),
+				       "packets", integer(t.packets), "bytes", integer(t.bytes),
+				       "delivered", integer(t.delivered), "rejected",
+				       integer(t.rejected), "lost", integer(t.lost)));
+	}
+	return array;
+}
+
+static json_t *
+unknown(const struct sink *sink)
+{
+	struct ms_unknown_entry list[TOTALS_UNKNOWN_MAX];
+	json_t *array = json_array();
+	uint64_t others;
+	uint32_t n = totals_unknown(sink, list, &others);
+
+	for (uint32_t i = 0; i < n; i++) {
+		char address[INET6_ADDRSTRLEN];
+
+		json_array_append_new(array,
+			json_pack("{s:s, s:i, s:o}", "source",
+				totals_address(list[i].source, list[i].source_family, address),
+				"vni", (int)list[i].vni, "packets",
+				integer(ms_count_read(&list[i].packets))));
+	}
+	return json_pack("{s:o, s:o}", "listed", array, "others", integer(others));
+}
+
+/* Rules of all filters, and their network services as rule 0 in no direction. */
+static json_t *
+rules(const struct sink *sink)
+{
+	const struct ms_ruleset *ruleset = ms_ruleset_get(&sink->rules);
+	const struct ms_config *config = ruleset->config;
+	uint64_t *hits = calloc(ruleset->rules_n + 1, sizeof(*hits));
+	uint64_t *services = calloc(config->filters_n + 1, sizeof(*services));
+	json_t *array = json_array();
+
+	if (hits == NULL || services == NULL)
+		goto out;
+	ms_ruleset_count(ruleset, hits, services);
+	for (uint32_t f = 0; f < config->filters_n; f++) {
+		const struct ms_filter *filter = &config->filters[f];
+
+		if (filter->amazon_dns)
+			json_array_append_new(array,
+				json_pack("{s:s, s:s, s:o}", "filter", filter->name, "service",
+					"amazon-dns", "hits", integer(services[f])));
+		for (uint32_t i = 0; i < filter->rules_n; i++)
+			json_array_append_new(array,
+				json_pack("{s:s, s:s, s:i, s:o}", "filter", filter->name,
+					"direction", totals_direction(filter->rules[i].direction),
+					"rule", (int)filter->rules[i].number, "hits",
+					integer(hits[ruleset->rules_first[f] + i])));
+	}
+out:
+	free(hits);
+	free(services);
+	return array;
+}
+
+bool
+report_summary(const struct sink *sink, const struct sink_totals *totals, int fd)
+{
+	FILE *out = fdopen(fd, "w");
+	json_t *root = json_pack("{s:s, s:s, s:f, s:{s:o, s:o}, s:o, s:b, s:o, s:o, s:o, s:o, s:o}",
+		"schema", "mirrorsink.summary/1", "version", MS_VERSION, "seconds", totals->seconds,
+		"received", "packets", integer(ms_count_read(&totals->ledger.received)), "bytes",
+		integer(ms_count_read(&totals->ledger.received_bytes)), "fates",
+		fates(&totals->ledger), "balanced", totals_balanced(sink, totals), "device",
+		device(sink), "outputs", outputs(sink, totals), "sessions", sessions(sink),
+		"unknown_sessions", unknown(sink), "rules", rules(sink));
+	bool ok = out != NULL && root != NULL;
+
+	ok = ok && json_dumpf(root, out, JSON_INDENT(2) | JSON_REAL_PRECISION(6)) == 0;
+	ok = ok && fputc('\n', out) != EOF;
+	if (out == NULL)
+		close(fd);
+	else if (fclose(out) != 0)
+		ok = false;
+	json_decref(root);
+	return ok || cli_wrong("--summary: cannot write '%s': %s", sink->options.summary,
+			     strerror(errno));
+}

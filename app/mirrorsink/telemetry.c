@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Answers in the telemetry's own thread, under sink.lock, so that no ruleset goes away meanwhile. A
+ * list is an object whose names are indices, "0", "1", ...: the DPDK's arrays hold no objects. A
+ * long one comes in pages, since one answer has 16 KiB at most: the parameter is the first index.
+ */
+#include "telemetry.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <rte_telemetry.h>
+#include <rte_version.h>
+
+#include "common/ethdev.h"
+#include "totals.h"
+
+/* Elements of a page; each is some 150 to 250 bytes of JSON. */
+#define PAGE 48
+
+/* The sink that is asked; commands have no argument of their own. Under lock. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct sink *asked;
+
+static void
+add_number(struct rte_tel_data *d, const char *name, uint64_t value)
+{
+#if RTE_VERSION >= RTE_VERSION_NUM(23, 3, 0, 0)
+	rte_tel_data_add_dict_uint(d, name, value);
+#else
+	rte_tel_data_add_dict_u64(d, name, value);
+#endif
+}
+
+static struct rte_tel_data *
+new_dict(void)
+{
+	struct rte_tel_data *d = rte_tel_data_alloc();
+
+	if (d != NULL)
+		rte_tel_data_start_dict(d);
+	return d;
+}
+
+/* Adds an element to a list, whose memory is then the list's. */
+static void
+add_element(struct rte_tel_data *list, uint64_t index, struct rte_tel_data *element)
+{
+	char name[24];
+
+	snprintf(name, sizeof(name), "%" PRIu64, index);
+	rte_tel_data_add_dict_container(list, name, element, 0);
+}
+
+static int
+ledger(const struct sink *sink, uint64_t first, struct rte_tel_data *d)
+{
+	struct rte_tel_data *fates = new_dict();
+	struct sink_totals totals;
+	uint64_t sum = 0;
+
+	if (fates == NULL)
+		return -ENOMEM;
+	totals_collect(sink, &totals);
+	for (unsigned int f = MS_FATE_NONE + 1; f < MS_FATE_COUNT; f++) {
+		uint64_t n = ms_count_read(&totals.ledger.fates[f]);
+
+		add_number(fates, ms_fate_name(f), n);
+		sum += n;
+	}
+	rte_tel_data_start_dict(d);
+	add_number(d, "received", ms_count_read(&totals.ledger.received));
+	add_number(d, "received_bytes", ms_count_read(&totals.ledger.received_bytes));
+	add_number(d, "under_way",
+		ms_count_read(&totals.ledger.received) > sum
+			? ms_count_read(&totals.ledger.received) - sum
+			: 0);
+	rte_tel_data_add_dict_container(d, "fates", fates, 0);
+	return 0;
+}
+
+static int
+outputs(const struct sink *sink, uint64_t first, struct rte_tel_data *d)
+{
+	const struct ms_config *config = sink_config(sink);
+	struct sink_totals totals;
+
+	totals_collect(sink, &totals);
+	rte_tel_data_start_dict(d);
+	for (uint64_t i = first; i < config->outputs_n; i++) {
+		const struct ms_output_ledger *l = &totals.outputs[i];
+		struct rte_tel_data *output = new_dict(), *dropped = new_dict();
+
+		if (output == NULL || dropped == NULL) {
+			rte_tel_data_free(output);
+			rte_tel_data_free(dropped);
+			return -ENOMEM;
+		}
+		for (unsigned int r = 0; r < MS_DROP_COUNT; r++)
+			add_number(dropped, ms_drop_name(r), ms_count_read(&l->dropped[r]));
+		rte_tel_data_add_dict_string(output, "name", config->outputs[i].name);
+		rte_tel_data_add_dict_string(
+			output, "type", totals_output_type(config->outputs[i].type));
+		add_number(output, "offered", ms_count_read(&l->offered));
+		add_number(output, "written", ms_count_read(&l->written));
+		add_number(output, "bytes", ms_count_read(&l->bytes));
+		rte_tel_data_add_dict_container(output, "dropped", dropped, 0);
+		add_element(d, i, output);
+	}
+	return 0;
+}
+
+static struct rte_tel_data *
+session_dict(const struct sink *sink, uint32_t slot)
+{
+	const struct ms_session_info *info = ms_session_info(sink->registry, slot);
+	struct rte_tel_data *d = new_dict();
+	struct sink_session_totals t;
+	char address[INET6_ADDRSTRLEN];
+
+	if (d == NULL)
+		return NULL;
+	totals_session(sink, slot, &t);
+	rte_tel_data_add_dict_string(d, "session", info->name);
+	add_number(d, "vni", info->vni);
+	rte_tel_data_add_dict_string(
+		d, "source", totals_address(info->source, info->source_family, address));
+	add_number(d, "packets", t.packets);
+	add_number(d, "bytes", t.bytes);
+	add_number(d, "delivered", t.delivered);
+	add_number(d, "rejected", t.rejected);
+	add_number(d, "lost", t.lost);
+	return d;
+}
+
+static int
+sessions(const struct sink *sink, uint64_t first, struct rte_tel_data *d)
+{
+	uint32_t n = ms_session_count(sink->registry);
+
+	rte_tel_data_start_dict(d);
+	for (uint64_t slot = first; slot < n && slot < first + PAGE; slot++) {
+		struct rte_tel_data *session = session_dict(sink, (uint32_t)slot);
+
+		if (session == NULL)
+			return -ENOMEM;
+		add_element(d, slot, session);
+	}
+	return 0;
+}
+
+static int
+add_rules(const struct ms_ruleset *ruleset, const uint64_t *hits, uint64_t first,
+	struct rte_tel_data *d)
+{
+	const struct ms_config *config = ruleset->config;
+	uint64_t index = 0;
+
+	for (uint32_t f = 0; f < config->filters_n; f++) {
+		const struct ms_filter *filter = &config->filters[f];
+
+		for (uint32_t i = 0; i < filter->rules_n; i++, index++) {
+			struct rte_tel_data *rule;
+
+			if (index < first)
+				continue;
+			if (index >= first + PAGE)
+				return 0;
+			rule = new_dict();
+			if (rule == NULL)
+				return -ENOMEM;
+			rte_tel_data_add_dict_string(rule, "filter", filter->name);
+			rte_tel_data_add_dict_string(
+				rule, "direction", totals_direction(filter->rules[i].direction));
+			add_number(rule, "rule", filter->rules[i].number);
+			add_number(rule, "hits", hits[index]);
+			add_element(d, index, rule);
+		}
+	}
+	return 0;
+}
+
+static int
+rules(const struct sink *sink, uint64_t first, struct rte_tel_data *d)
+{
+	const struct ms_ruleset *ruleset = ms_ruleset_get(&sink->rules);
+	uint64_t *hits = calloc(ruleset->rules_n + 1, sizeof(*hits));
+	uint64_t *services = calloc(ruleset->config->filters_n + 1, sizeof(*services));
+	int rc = -ENOMEM;
+
+	if (hits != NULL && services != NULL) {
+		ms_ruleset_count(ruleset, hits, services);
+		rte_tel_data_start_dict(d);
+		rc = add_rules(ruleset, hits, first, d);
+	}
+	free(hits);
+	free(services);
+	return rc;
+}
+
+static int
+ports(const struct sink *sink, uint64_t first, struct rte_tel_data *d)
+{
+	rte_tel_data_start_dict(d);
+	for (uint64_t i = first; i < sink->mirrors_n; i++) {
+		struct sink_device_counter list[TOTALS_DEVICE_MAX];
+		uint32_t n = totals_device(sink->mirrors[i], list);
+		struct rte_tel_data *port = new_dict();
+
+		if (port == NULL)
+			return -ENOMEM;
+		rte_tel_data_add_dict_string(port, "name", ethdev_name(sink->mirrors[i]));
+		for (uint32_t c = 0; c < n; c++)
+			add_number(port, list[c].name, list[c].value);
+		add_element(d, i, port);
+	}
+	return 0;
+}
+
+static const struct {
+	const char *name;
+	const char *help;
+	int (*answer)(const struct sink *sink, uint64_t first, struct rte_tel_data *d);
+} commands[] = {
+	{"/mirrorsink/ledger", "What became of every packet. No parameters", ledger},
+	{"/mirrorsink/sessions", "Sessions. Parameter: index of the first of a page", sessions},
+	{"/mirrorsink/rules", "Hits of rules. Parameter: index of the first of a page", rules},
+	{"/mirrorsink/outputs", "The ledger of each output. No parameters", outputs},
+	{"/mirrorsink/ports", "What the devices of mirror ports count. No parameters", ports},
+};
+
+static int
+answer(const char *cmd, const char *params, struct rte_tel_data *d)
+{
+	uint64_t first = params != NULL ? strtoull(params, NULL, 10) : 0;
+	int rc = -ESHUTDOWN;
+
+	pthread_mutex_lock(&lock);
+	for (size_t i = 0; asked != NULL && i < RTE_DIM(commands); i++) {
+		if (strcmp(cmd, commands[i].name) != 0)
+			continue;
+		pthread_mutex_lock(&asked->lock);
+		rc = commands[i].answer(asked, first, d);
+		pthread_mutex_unlock(&asked->lock);
+	}
+	pthread_mutex_unlock(&lock);
+	return rc;
+}
+
+int
+telemetry_begin(struct sink *sink)
+{
+	pthread_mutex_lock(&lock);
+	asked = sink;
+	pthread_mutex_unlock(&lock);
+	for (size_t i = 0; i < RTE_DIM(commands); i++) {
+		int rc = rte_telemetry_register_cmd(commands[i].name, answer, commands[i].help);
+
+		if (rc != 0)
+			return rc;
+	}
+	return 0;
+}
+
+void
+telemetry_end(void)
+{
+	pthread_mutex_lock(&lock);
+	asked = NULL;
+	pthread_mutex_unlock(&lock);
+}

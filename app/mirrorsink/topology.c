@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "topology.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include <err.h>
+#include <rte_cycles.h>
+#include <rte_launch.h>
+#include <rte_lcore.h>
+
+#include "ports.h"
+
+/* Outputs look at what waits in their buffers so many times a second. */
+#define FLUSHES_PER_SECOND 100
+
+/* Zeroed memory on cache lines of its own. */
+static void *
+allocate(size_t size)
+{
+	void *p = aligned_alloc(RTE_CACHE_LINE_SIZE, RTE_CACHE_LINE_ROUNDUP(size));
+
+	if (p != NULL)
+		memset(p, 0, size);
+	return p;
+}
+
+/* How many lcores receive, and which come after them as workers. */
+static bool
+count_lcores(struct sink *sink)
+{
+	unsigned int others = rte_lcore_count() - 1, workers = sink->options.workers;
+	uint32_t queues = 0;
+
+	if (others == 0)
+		return cli_wrong(
+			"the main lcore only controls, and there is no other: give the EAL "
+			"one more, such as -l 0-1, or --lcores '0@0,1@0' to share a core");
+	if (workers == SINK_WORKERS_DEFAULT)
+		workers = RTE_MIN(others / 2, (unsigned int)MS_WORKERS_MAX);
+	if (workers >= others || workers > MS_WORKERS_MAX)
+		return cli_wrong("--workers: %u of %u lcores beside the main one leave none to "
+				 "receive: give at most %u",
+			workers, others, RTE_MIN(others - 1, (unsigned int)MS_WORKERS_MAX));
+	sink->workers_n = (uint16_t)workers;
+	sink->rx_n = (uint16_t)RTE_MIN(others - workers, (unsigned int)SINK_RX_MAX);
+	for (uint16_t i = 0; i < sink->mirrors_n; i++)
+		queues += ports_rx_queues(sink->mirrors[i], sink->rx_n);
+	if (queues < sink->rx_n) {
+		warnx("%u of %u rx lcores stay idle: the mirror ports have %u receive queues",
+			sink->rx_n - queues, sink->rx_n, queues);
+		sink->rx_n = (uint16_t)queues;
+	}
+	sink->lanes_n = sink->workers_n > 0 ? sink->workers_n : sink->rx_n;
+	return true;
+}
+
+/* Each queue goes to the rx lcore that has the fewest so far. */
+static bool
+share_queues(struct sink *sink)
+{
+	for (uint16_t i = 0; i < sink->mirrors_n; i++) {
+		sink->mirror_queues[i] = ports_rx_queues(sink->mirrors[i], sink->rx_n);
+		for (uint16_t q = 0; q < sink->mirror_queues[i]; q++) {
+			struct sink_rx *least = sink->rx[0];
+
+			for (uint16_t r = 1; r < sink->rx_n; r++) {
+				if (sink->rx[r]->queues_n < least->queues_n)
+					least = sink->rx[r];
+			}
+			if (least->queues_n == SINK_QUEUES_MAX)
+				return cli_wrong("more than %u receive queues for one lcore: give "
+						 "the EAL more lcores",
+					SINK_QUEUES_MAX);
+			least->queues[least->queues_n++] =
+				(struct sink_queue){.port = sink->mirrors[i], .queue = q};
+		}
+	}
+	return true;
+}
+
+static struct sink_rx *
+make_rx(struct sink *sink, uint16_t i, unsigned int lcore)
+{
+	struct sink_rx *rx = allocate(sizeof(*rx));
+	size_t sessions = MS_SESSIONS_MAX * sizeof(struct sink_session);
+
+	if (rx == NULL)
+		return NULL;
+	sink->rx[i] = rx;
+	rx->sessions = mmap(NULL, sessions, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (rx->sessions == MAP_FAILED) {
+		rx->sessions = NULL;
+		return NULL;
+	}
+	rx->lcore = lcore;
+	rx->reader = i;
+	rx->stage = &sink->stage;
+	rx->rules = &sink->rules;
+	rx->registry = sink->registry;
+	rx->clock = &sink->clock;
+	rx->budget = &sink->budget;
+	rx->decap.vxlan_port = rte_cpu_to_be_16((uint16_t)sink->options.vxlan_port);
+	rx->decap.geneve_port = rte_cpu_to_be_16((uint16_t)sink->options.geneve_port);
+	rx->wait = sink->wait;
+	rx->exception = sink->exception;
+	rx->mirror = sink->mirrors[0];
+	rx->exception_back = sink->exception != SINK_PORT_NONE && i == 0;
+	rx->flush_ticks = rte_get_tsc_hz() / FLUSHES_PER_SECOND;
+	if (sink->workers_n > 0) {
+		rx->dispatch = allocate(sizeof(*rx->dispatch));
+		if (rx->dispatch == NULL)
+			return NULL;
+		rx->dispatch->workers_n = sink->workers_n;
+	} else {
+		rx->lane = sink->lanes[i];
+	}
+	return rx;
+}
+
+static struct sink_worker *
+make_worker(struct sink *sink, uint16_t i, unsigned int lcore)
+{
+	struct sink_worker *worker = allocate(sizeof(*worker));
+
+	if (worker == NULL)
+		return NULL;
+	sink->workers[i] = worker;
+	worker->lcore = lcore;
+	worker->stage = &sink->stage;
+	worker->clock = &sink->clock;
+	worker->lane = sink->lanes[i];
+	worker->flush_ticks = rte_get_tsc_hz() / FLUSHES_PER_SECOND;
+	return worker;
+}
+
+static bool
+make_rings(struct sink *sink)
+{
+	unsigned int size = sink->replay ? SINK_REPLAY_RING : MS_RING_SIZE;
+
+	for (uint16_t r = 0; r < sink->rx_n; r++) {
+		for (uint16_t w = 0; w < sink->workers_n; w++) {
+			struct ms_ring_pair *pair = &sink->rx[r]->dispatch->rings[w];
+			char name[20];
+			int rc;
+
+			snprintf(name, sizeof(name), "ms_%u_%u", r, w);
+			rc = ms_ring_pair_create(pair, name, size);
+			if (rc != 0)
+				return cli_wrong("no memory for the rings between lcores: %s; give "
+						 "the EAL more with -m",
+					strerror(-rc));
+			sink->workers[w]->rings[sink->workers[w]->rings_n++] = *pair;
+		}
+	}
+	return true;
+}
+
+bool
+topology_build(struct sink *sink)
+{
+	uint16_t rx = 0, workers = 0;
+	unsigned int lcore;
+	bool ok = true;
+
+	if (!count_lcores(sink))
+		return false;
+	for (uint16_t i = 0; ok && i < sink->lanes_n; i++) {
+		sink->lanes[i] = allocate(sizeof(struct ms_lane));
+		ok = sink->lanes[i] != NULL;
+	}
+	RTE_LCORE_FOREACH_WORKER (lcore) {
+		if (ok && rx < sink->rx_n)
+			ok = make_rx(sink, rx++, lcore) != NULL;
+		else if (ok && workers < sink->workers_n)
+			ok = make_worker(sink, workers++, lcore) != NULL;
+	}
+	if (!ok)
+		return cli_wrong("out of memory");
+	return share_queues(sink) && make_rings(sink);
+}
+
+void
+topology_free(struct sink *sink)
+{
+	for (uint16_t r = 0; r < sink->rx_n; r++) {
+		struct sink_rx *rx = sink->rx[r];
+
+		if (rx == NULL)
+			continue;
+		for (uint16_t w = 0; rx->dispatch != NULL && w < sink->workers_n; w++)
+			ms_ring_pair_free(&rx->dispatch->rings[w]);
+		if (rx->sessions != NULL)
+			munmap(rx->sessions, MS_SESSIONS_MAX * sizeof(struct sink_session));
+		free(rx->dispatch);
+		free(rx);
+	}
+	for (uint16_t w = 0; w < sink->workers_n; w++)
+		free(sink->workers[w]);
+	for (uint16_t i = 0; i < sink->lanes_n; i++)
+		free(sink->lanes[i]);
+}
+
+void
+topology_launch(struct sink *sink)
+{
+	for (uint16_t i = 0; i < sink->lanes_n; i++)
+		sink->lanes[i]->clones = sink->clones;
+	for (uint16_t w = 0; w < sink->workers_n; w++)
+		rte_eal_remote_launch(worker_main, sink->workers[w], sink->workers[w]->lcore);
+	for (uint16_t r = 0; r < sink->rx_n; r++)
+		rte_eal_remote_launch(rx_main, sink->rx[r], sink->rx[r]->lcore);
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The worker lcore: takes frames from each rx lcore's ring to its outputs, and sends the mbufs that
+ * no output keeps back to where they came from.
+ */
+#include "sink.h"
+
+#include <rte_cycles.h>
+#include <rte_pause.h>
+#include <rte_ring_elem.h>
+
+/* One burst from one rx lcore. Returns how many frames there were. */
+static inline unsigned int
+worker_burst(struct sink_worker *worker, const struct ms_ring_pair *pair)
+{
+	struct ms_frame frames[MS_BURST];
+	struct rte_mbuf *done[MS_BURST];
+	unsigned int n, sent;
+	uint16_t done_n;
+
+	n = rte_ring_sc_dequeue_burst_elem(
+		pair->forward, frames, sizeof(struct ms_frame), MS_BURST, NULL);
+	if (n == 0)
+		return 0;
+	done_n = ms_lane_burst(worker->lane, frames, (uint16_t)n, done);
+	ms_count_add(&worker->delivered, n);
+	sent = rte_ring_sp_enqueue_burst(pair->back, (void **)done, done_n, NULL);
+	if (sent < done_n) /* the rx lcore has stopped taking them back */
+		rte_pktmbuf_free_bulk(&done[sent], done_n - sent);
+	return n;
+}
+
+int
+worker_main(void *arg)
+{
+	struct sink_worker *worker = arg;
+	uint64_t flushed = rte_rdtsc(), now;
+	unsigned int n;
+	int stage;
+
+	do {
+		/* read before the rings: at SINK_END nothing follows what is seen in them now */
+		stage = atomic_load_explicit(worker->stage, memory_order_acquire);
+		n = 0;
+		for (uint16_t r = 0; r < worker->rings_n; r++)
+			n += worker_burst(worker, &worker->rings[r]);
+		now = rte_rdtsc();
+		if (now - flushed >= worker->flush_ticks) {
+			ms_lane_flush(worker->lane, ms_timestamp_utc(worker->clock, now));
+			flushed = now;
+		}
+		if (n == 0)
+			rte_pause();
+	} while (stage != SINK_END || n > 0);
+	return 0;
+}
