@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The worker: what it needs and what it counts. mirror_burst.c is its hot path, from frames to
+ * packets sent or written; replay.c is the way of frames that are kept in memory (--loop).
+ */
+#pragma once
+
+#include "capfile/ms_capfile.h"
+#include "encap/ms_encap.h"
+#include "packet/ms_timestamp.h"
+#include "ports.h"
+#include "source_ledger.h"
+
+#include <rte_mbuf.h>
+
+#include <stdalign.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct mirror {
+	/* worker: ro, ctl: rw before it starts */
+	struct ms_encap encap;
+	const struct source_ports *ports;
+	const struct ms_timestamp *clock;
+	struct ms_capfile *file;                /* NULL: to ports->tx */
+	const struct ms_output_ledger *written; /* of file */
+	uint32_t session;                       /* slot of the one session, for file */
+	uint32_t limit; /* bytes of the largest mirrored packet that can go out */
+	bool lossless;  /* wait for the tx port for ever: nothing overruns meanwhile */
+	bool loop;
+	uint64_t loops;      /* 0: for ever */
+	uint64_t idle;       /* ticks without a frame after which to end; 0: never */
+	uint64_t patience;   /* ticks to wait for a full tx port */
+	uint64_t slack;      /* ticks by which the rate may be behind and still be made up for */
+	uint64_t flush_wait; /* ticks between two calls of ms_capfile_flush() */
+	uint16_t burst;      /* frames at a time, <= MS_BURST */
+	/* cost of a packet and of a byte in ticks, times 2^MIRROR_COST_SHIFT; 0: no limit */
+	uint64_t packet_cost;
+	uint64_t byte_cost;
+	/* worker: ro, ctl: rw */
+	alignas(64) atomic_bool stop; /* relaxed: says no more than itself */
+	/* worker: rw */
+	alignas(64) uint64_t budget; /* frames still to receive */
+	uint64_t due;                /* TSC before which nothing more is sent */
+	uint64_t flush_due;
+	uint64_t flushed; /* nanoseconds that ms_capfile_flush() was told last */
+	struct source_ledger ledger;
+};
+
+#define MIRROR_COST_SHIFT 20
+#define MIRROR_FLUSH_NS   UINT64_C(10000000)
+
+static inline bool
+mirror_stopped(const struct mirror *m)
+{
+	return atomic_load_explicit(&m->stop, memory_order_relaxed);
+}
+
+static inline void
+mirror_count(struct mirror *m, enum source_fate fate, uint64_t n)
+{
+	ms_count_add(&m->ledger.fates[fate], n);
+}
+
+static inline void
+mirror_count_received(struct mirror *m, uint64_t n, uint64_t bytes)
+{
+	ms_count_add(&m->ledger.received, n);
+	ms_count_add(&m->ledger.received_bytes, bytes);
+}
+
+/*
+ * The stages, each on a burst of n <= MS_BURST. Worker.
+ */
+
+/* Frees and counts the frames that cannot go out; returns how many are left, pkts[0..ret). */
+uint16_t mirror_admit_burst(struct mirror *m, struct rte_mbuf **pkts, uint16_t n);
+
+/* Sends mirrored packets to the port; takes ownership of all. */
+void mirror_send_burst(struct mirror *m, struct rte_mbuf **pkts, uint16_t n);
+
+/* Copies mirrored packets to the file; the caller keeps them. tsc is when they came. */
+void mirror_write_burst(struct mirror *m, struct rte_mbuf *const *pkts, uint16_t n, uint64_t tsc);
+
+/* Has the rate's time come for more? If not the caller asks again, and does nothing else. */
+bool mirror_due(struct mirror *m, uint64_t tsc);
+
+/* Lets the file's writer have what waits for more; called in every round. */
+void mirror_flush(struct mirror *m, uint64_t tsc);
+
+/* Mirrors frames as they come until it is stopped, idle for too long, or out of budget. Worker. */
+void mirror_run(struct mirror *m);
+
+/*
+ * Reads frames until none comes for m->idle, then mirrors them m->loops times. Returns 0, or
+ * -ENOBUFS if the pool is too small for what came, -ENOMEM, -ENODATA if nothing came. Worker.
+ */
+int mirror_replay(struct mirror *m);

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The hot path: from frames in a port's receive queue to mirrored packets sent or written. */
+#include "mirror.h"
+
+#include <rte_cycles.h>
+#include <rte_ethdev.h>
+#include <rte_pause.h>
+
+/* Do the segments hold what pkt_len says? */
+static inline bool
+whole(const struct rte_mbuf *pkt)
+{
+	uint64_t bytes = 0;
+
+	for (const struct rte_mbuf *segment = pkt; segment != NULL; segment = segment->next)
+		bytes += segment->data_len;
+	return bytes == pkt->pkt_len;
+}
+
+uint16_t
+mirror_admit_burst(struct mirror *m, struct rte_mbuf **pkts, uint16_t n)
+{
+	uint16_t admitted = 0;
+
+	for (uint16_t i = 0; i < n; i++) {
+		enum source_fate fate = SOURCE_FATE_MIRRORED;
+		struct rte_mbuf *pkt = pkts[i];
+
+		if (unlikely(!whole(pkt)))
+			fate = SOURCE_FATE_DAMAGED;
+		else if (unlikely(ms_encap_bytes(&m->encap, pkt->pkt_len) > m->limit))
+			fate = SOURCE_FATE_TOO_LARGE;
+		else if (unlikely(rte_pktmbuf_headroom(pkt) < m->encap.length))
+			fate = SOURCE_FATE_NO_HEADROOM;
+		if (likely(fate == SOURCE_FATE_MIRRORED)) {
+			pkts[admitted++] = pkt;
+			continue;
+		}
+		mirror_count(m, fate, 1);
+		rte_pktmbuf_free(pkt);
+	}
+	return admitted;
+}
+
+/* Ticks that n units take at the rate. */
+static inline uint64_t
+ticks(uint64_t n, uint64_t cost)
+{
+	return (uint64_t)(((unsigned __int128)n * cost) >> MIRROR_COST_SHIFT);
+}
+
+/* Moves the time at which more may go out by what goes out now. */
+static inline void
+pace(struct mirror *m, uint64_t packets, uint64_t bytes)
+{
+	m->due += ticks(packets, m->packet_cost) + ticks(bytes, m->byte_cost);
+}
+
+bool
+mirror_due(struct mirror *m, uint64_t tsc)
+{
+	if ((int64_t)(m->due - tsc) > 0) {
+		rte_pause();
+		return false;
+	}
+	/* What was missed is made up for, but not more than the slack. */
+	if (tsc - m->due > m->slack)
+		m->due = tsc - m->slack;
+	return true;
+}
+
+void
+mirror_write_burst(struct mirror *m, struct rte_mbuf *const *pkts, uint16_t n, uint64_t tsc)
+{
+	struct ms_frame frames[MS_BURST];
+	uint64_t bytes = 0;
+
+	for (uint16_t i = 0; i < n; i++) {
+		struct rte_mbuf *pkt = pkts[i];
+		uint64_t data = (uint64_t)(rte_pktmbuf_mtod(pkt, uint8_t *) - (uint8_t *)pkt);
+
+		if (pkt->next != NULL || data > UINT16_MAX)
+			data = 0;
+		frames[i] = (struct ms_frame){
+			.mbuf = pkt,
+			.timestamp = ms_timestamp_of(m->clock, pkt, tsc),
+			.session = m->session,
+			.direction = MS_DIRECTION_UNKNOWN,
+			.outputs = 1,
+			.data = data,
+			.length = pkt->pkt_len,
+			.original_length = pkt->pkt_len,
+		};
+		bytes += pkt->pkt_len;
+	}
+	ms_capfile_burst(m->file, frames, n, 1);
+	mirror_count(m, SOURCE_FATE_MIRRORED, n);
+	pace(m, n, bytes);
+}
+
+/* One segment each, for a port that takes no more; what cannot be made so is dropped. */
+static inline uint16_t
+make_contiguous(struct mirror *m, struct rte_mbuf **pkts, uint16_t n)
+{
+	uint16_t kept = 0;
+
+	for (uint16_t i = 0; i < n; i++) {
+		if (likely(rte_pktmbuf_linearize(pkts[i]) == 0)) {
+			pkts[kept++] = pkts[i];
+			continue;
+		}
+		mirror_count(m, SOURCE_FATE_TOO_LARGE, 1);
+		rte_pktmbuf_free(pkts[i]);
+	}
+	return kept;
+}
+
+void
+mirror_send_burst(struct mirror *m, struct rte_mbuf **pkts, uint16_t n)
+{
+	uint16_t port = m->ports->tx;
+	uint64_t bytes = 0;
+	uint64_t started;
+	uint16_t sent;
+
+	if (m->ports->contiguous)
+		n = make_contiguous(m, pkts, n);
+	for (uint16_t i = 0; i < n; i++)
+		bytes += pkts[i]->pkt_len; /* not to be looked at once the port has them */
+	sent = rte_eth_tx_burst(port, 0, pkts, n);
+	started = rte_rdtsc();
+	while (unlikely(sent < n) && !mirror_stopped(m) &&
+		(m->lossless || rte_rdtsc() - started < m->patience)) {
+		rte_pause();
+		sent += rte_eth_tx_burst(port, 0, pkts + sent, n - sent);
+	}
+	for (uint16_t i = sent; i < n; i++) {
+		bytes -= pkts[i]->pkt_len;
+		rte_pktmbuf_free(pkts[i]);
+	}
+	mirror_count(m, SOURCE_FATE_MIRRORED, sent);
+	mirror_count(m, SOURCE_FATE_TX_FULL, n - sent);
+	ms_count_add(&m->ledger.sent, sent);
+	ms_count_add(&m->ledger.sent_bytes, bytes);
+	pace(m, sent, bytes);
+}
+
+void
+mirror_flush(struct mirror *m, uint64_t tsc)
+{
+	if (m->file == NULL || (int64_t)(tsc - m->flush_due) < 0)
+		return;
+	m->flush_due = tsc + m->flush_wait;
+	m->flushed += MIRROR_FLUSH_NS;
+	ms_capfile_flush(m->file, m->flushed);
+}
+
+static inline void
+mirror_burst(struct mirror *m, struct rte_mbuf **pkts, uint16_t n, uint64_t tsc)
+{
+	uint64_t bytes = 0;
+
+	for (uint16_t i = 0; i < n; i++)
+		bytes += pkts[i]->pkt_len;
+	mirror_count_received(m, n, bytes);
+	m->budget -= n;
+	n = mirror_admit_burst(m, pkts, n);
+	ms_encap_burst(&m->encap, pkts, n);
+	if (m->file == NULL) {
+		mirror_send_burst(m, pkts, n);
+		return;
+	}
+	mirror_write_burst(m, pkts, n, tsc);
+	rte_pktmbuf_free_bulk(pkts, n);
+}
+
+/* One burst from each port; returns how many frames came. */
+static inline uint32_t
+poll_ports(struct mirror *m, uint64_t tsc)
+{
+	const struct source_ports *ports = m->ports;
+	struct rte_mbuf *pkts[MS_BURST];
+	uint32_t came = 0;
+
+	for (uint16_t i = 0; i < ports->rx_n; i++) {
+		uint16_t want = (uint16_t)RTE_MIN(m->burst, m->budget);
+		uint16_t n = rte_eth_rx_burst(ports->rx[i], 0, pkts, want);
+
+		if (n > 0)
+			mirror_burst(m, pkts, n, tsc);
+		came += n;
+	}
+	return came;
+}
+
+void
+mirror_run(struct mirror *m)
+{
+	uint64_t last = rte_rdtsc();
+
+	while (!mirror_stopped(m) && m->budget > 0) {
+		uint64_t tsc = rte_rdtsc();
+
+		mirror_flush(m, tsc);
+		if (!mirror_due(m, tsc))
+			continue;
+		if (poll_ports(m, tsc) > 0)
+			last = rte_rdtsc(); /* and not tsc: sending may have taken long */
+		else if (m->idle != 0 && tsc - last > m->idle)
+			break;
+	}
+}

@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Parses the command line. It must not need the EAL: --help, --version and a wrong option are
+ * answered at once, on a machine without hugepages too. A message names the option, the value, and
+ * what to do.
+ */
+#include "options.h"
+
+#include "help.h"
+
+#include <rte_byteorder.h>
+#include <rte_ether.h>
+
+#include <arpa/inet.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+#define VNI_MAX   0xffffff
+#define MTU_MIN   68 /* RFC 791 */
+#define MBUFS_MIN 256
+#define MBUFS_MAX (1 << 26)
+
+enum long_only {
+	OPTION_SOURCE_ADDRESS = 256,
+	OPTION_TARGET_ADDRESS,
+	OPTION_SOURCE_MAC,
+	OPTION_TARGET_MAC,
+	OPTION_VNI,
+	OPTION_PACKET_LENGTH,
+	OPTION_VXLAN_PORT,
+	OPTION_MTU,
+	OPTION_RATE,
+	OPTION_LOOP,
+	OPTION_MBUFS,
+	OPTION_SUMMARY,
+};
+
+static const struct option long_options[] = {
+	{"rx", required_argument, NULL, 'r'},
+	{"tx", required_argument, NULL, 't'},
+	{"write", required_argument, NULL, 'w'},
+	{"source-address", required_argument, NULL, OPTION_SOURCE_ADDRESS},
+	{"target-address", required_argument, NULL, OPTION_TARGET_ADDRESS},
+	{"source-mac", required_argument, NULL, OPTION_SOURCE_MAC},
+	{"target-mac", required_argument, NULL, OPTION_TARGET_MAC},
+	{"vni", required_argument, NULL, OPTION_VNI},
+	{"packet-length", required_argument, NULL, OPTION_PACKET_LENGTH},
+	{"vxlan-port", required_argument, NULL, OPTION_VXLAN_PORT},
+	{"mtu", required_argument, NULL, OPTION_MTU},
+	{"rate", required_argument, NULL, OPTION_RATE},
+	{"loop", required_argument, NULL, OPTION_LOOP},
+	{"mbufs", required_argument, NULL, OPTION_MBUFS},
+	{"autostop", required_argument, NULL, 'a'},
+	{"summary", required_argument, NULL, OPTION_SUMMARY},
+	{"help", no_argument, NULL, 'h'},
+	{"version", no_argument, NULL, 'V'},
+	{NULL, 0, NULL, 0},
+};
+
+static bool
+parse_mac(const char *option, const char *text, struct rte_ether_addr *mac)
+{
+	if (rte_ether_unformat_addr(text, mac) != 0)
+		return cli_wrong("%s: '%s' is no MAC address: give one like 02:00:00:00:00:01",
+			option, text);
+	return true;
+}
+
+/* Sets the family of both addresses by the one that is parsed; check() compares them. */
+static bool
+parse_address(const char *option, const char *text, struct ms_ip *ip, uint8_t *family)
+{
+	rte_be64_t six[2];
+	rte_be32_t four;
+
+	if (inet_pton(AF_INET, text, &four) == 1) {
+		*ip = (struct ms_ip){.lo = rte_be_to_cpu_32(four)};
+		*family = MS_FAMILY_V4;
+		return true;
+	}
+	if (inet_pton(AF_INET6, text, six) == 1) {
+		ip->hi = rte_be_to_cpu_64(six[0]);
+		ip->lo = rte_be_to_cpu_64(six[1]);
+		*family = MS_FAMILY_V6;
+		return true;
+	}
+	return cli_wrong(
+		"%s: '%s' is no IP address: give one like 192.0.2.1 or 2001:db8::1", option, text);
+}
+
+/* N[k|M|G][pps|bps] */
+static bool
+parse_rate(const char *text, struct source_options *o)
+{
+	size_t digits = strspn(text, "0123456789");
+	const char *unit = text + digits;
+	uint64_t factor = 1;
+	char number[16];
+
+	o->rate_unit = SOURCE_RATE_NONE;
+	switch (*unit) {
+	case 'k':
+		factor = 1000;
+		break;
+	case 'M':
+		factor = 1000000;
+		break;
+	case 'G':
+		factor = 1000000000;
+		break;
+	}
+	if (factor != 1)
+		unit++;
+	if (*unit == '\0' || strcmp(unit, "pps") == 0)
+		o->rate_unit = SOURCE_RATE_PACKETS;
+	else if (strcmp(unit, "bps") == 0)
+		o->rate_unit = SOURCE_RATE_BITS;
+	if (digits == 0 || digits >= sizeof(number) || o->rate_unit == SOURCE_RATE_NONE)
+		return cli_wrong(
+			"--rate: '%s' is no rate: give one like 5000, 100kpps or 2Gbps", text);
+	memcpy(number, text, digits);
+	number[digits] = '\0';
+	if (!cli_number("--rate", number, 1, 1000000000, &o->rate))
+		return false;
+	o->rate *= factor;
+	return true;
+}
+
+static bool
+parse_write(const char *text, struct source_options *o)
+{
+	const char *dot = strrchr(text, '.');
+
+	o->write = text;
+	if (strcmp(text, "-") == 0 || (dot != NULL && strcmp(dot, ".pcapng") == 0))
+		o->format = MS_CAPFILE_PCAPNG;
+	else if (dot != NULL && strcmp(dot, ".pcap") == 0)
+		o->format = MS_CAPFILE_PCAP;
+	else
+		return cli_wrong("--write: '%s' has no format: give a name that ends in .pcap or "
+				 ".pcapng, or - for pcapng on standard output",
+			text);
+	return true;
+}
+
+static bool
+parse_rx(const char *text, struct source_options *o)
+{
+	if (o->rx_n == RTE_DIM(o->rx))
+		return cli_wrong("--rx: '%s' is one port too many: %u at most", text, o->rx_n);
+	o->rx[o->rx_n++] = text;
+	return true;
+}
+
+/* One option; families holds those of the source and of the target address. */
+static bool
+parse_option(int option, const char *text, struct source_options *o, uint8_t families[2])
+{
+	uint32_t port;
+
+	switch (option) {
+	case 'r':
+		return parse_rx(text, o);
+	case 't':
+		o->tx = text;
+		return true;
+	case 'w':
+		return parse_write(text, o);
+	case 'a':
+		return cli_autostop(text, &o->stop);
+	case OPTION_SOURCE_ADDRESS:
+		return parse_address("--source-address", text, &o->encap.source, &families[0]);
+	case OPTION_TARGET_ADDRESS:
+		return parse_address("--target-address", text, &o->encap.target, &families[1]);
+	case OPTION_SOURCE_MAC:
+		o->source_mac = true;
+		return parse_mac("--source-mac", text, &o->encap.source_mac);
+	case OPTION_TARGET_MAC:
+		return parse_mac("--target-mac", text, &o->encap.target_mac);
+	case OPTION_VNI:
+		return cli_number32("--vni", text, 0, VNI_MAX, &o->encap.vni);
+	case OPTION_PACKET_LENGTH:
+		return cli_number32(
+			"--packet-length", text, 1, MS_LENGTH_MAX, &o->encap.packet_length);
+	case OPTION_VXLAN_PORT:
+		if (!cli_number32("--vxlan-port", text, 1, UINT16_MAX, &port))
+			return false;
+		o->encap.port = (uint16_t)port;
+		return true;
+	case OPTION_MTU:
+		return cli_number32("--mtu", text, MTU_MIN, UINT16_MAX, &o->mtu);
+	case OPTION_RATE:
+		return parse_rate(text, o);
+	case OPTION_LOOP:
+		o->loop = true;
+		return cli_number("--loop", text, 0, INT64_MAX, &o->loops);
+	case OPTION_MBUFS:
+		return cli_number32("--mbufs", text, MBUFS_MIN, MBUFS_MAX, &o->mbufs);
+	case OPTION_SUMMARY:
+		o->summary = text;
+		return true;
+	default:
+		/* getopt_long() has said which option it is. */
+		return cli_wrong("see mirrorsource --help for what there is");
+	}
+}
+
+/* Two documentation addresses (RFC 5737, RFC 3849) stand in for those that are not given. */
+static bool
+settle_addresses(struct source_options *o, const uint8_t families[2])
+{
+	uint8_t family = families[0] != MS_FAMILY_NONE ? families[0] : families[1];
+
+	if (family == MS_FAMILY_NONE)
+		family = MS_FAMILY_V4;
+	for (unsigned int i = 0; i < 2; i++) {
+		struct ms_ip *ip = i == 0 ? &o->encap.source : &o->encap.target;
+
+		if (families[i] == MS_FAMILY_NONE && family == MS_FAMILY_V4)
+			*ip = (struct ms_ip){.lo = 0xc0000201 + i};
+		else if (families[i] == MS_FAMILY_NONE)
+			*ip = (struct ms_ip){.hi = UINT64_C(0x20010db800000000), .lo = 1 + i};
+		else if (families[i] != family)
+			return cli_wrong(
+				"--source-address and --target-address: one is IPv4 and the "
+				"other IPv6: give two of one family");
+	}
+	o->encap.family = family;
+	return true;
+}
+
+static bool
+check(struct source_options *o, const uint8_t families[2])
+{
+	if (o->tx == NULL && o->write == NULL)
+		return cli_wrong("no output: give -- --write FILE or -- --tx PORT");
+	if (o->tx != NULL && o->write != NULL)
+		return cli_wrong("--tx %s and --write %s: give one of them", o->tx, o->write);
+	if (o->mtu != 0 && o->tx == NULL)
+		return cli_wrong(
+			"--mtu %u: is that of the port of --tx, which is not given", o->mtu);
+	return settle_addresses(o, families);
+}
+
+/* Without "--" all arguments are the EAL's, but a question is answered. */
+static enum source_options_result
+answer(const char *text)
+{
+	if (strcmp(text, "--help") == 0 || strcmp(text, "-h") == 0) {
+		fputs(source_help, stdout);
+		return SOURCE_OPTIONS_DONE;
+	}
+	if (strcmp(text, "--version") == 0 || strcmp(text, "-V") == 0) {
+		puts("mirrorsource " MS_VERSION);
+		return SOURCE_OPTIONS_DONE;
+	}
+	return SOURCE_OPTIONS_RUN;
+}
+
+enum source_options_result
+source_options_parse(struct source_options *options, int argc, char **argv, int *eal_argc)
+{
+	int separator = cli_eal_arguments(argc, argv);
+	uint8_t families[2] = {MS_FAMILY_NONE, MS_FAMILY_NONE};
+	int option;
+
+	*options = (struct source_options){
+		.encap = {.port = 4789, .vni = 1},
+	};
+	memset(&options->encap.target_mac, 0xff, sizeof(options->encap.target_mac));
+	*eal_argc = separator;
+	for (int i = 1; separator == argc && i < argc; i++) {
+		if (answer(argv[i]) == SOURCE_OPTIONS_DONE)
+			return SOURCE_OPTIONS_DONE;
+	}
+	if (separator < argc) {
+		/* getopt_long() takes the place of "--" for the program's name. */
+		argv += separator;
+		argc -= separator;
+		argv[0] = (char *)"mirrorsource";
+	} else {
+		argc = 1;
+	}
+	while ((option = getopt_long(argc, argv, "+r:t:w:a:hV", long_options, NULL)) != -1) {
+		if (option == 'h' || option == 'V')
+			return answer(option == 'h' ? "-h" : "-V");
+		if (!parse_option(option, optarg, options, families))
+			return SOURCE_OPTIONS_WRONG;
+	}
+	if (optind < argc) {
+		cli_wrong("'%s' is no option: see mirrorsource --help for what there is",
+			argv[optind]);
+		return SOURCE_OPTIONS_WRONG;
+	}
+	return check(options, families) ? SOURCE_OPTIONS_RUN : SOURCE_OPTIONS_WRONG;
+}

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * --loop: frames are read first, wrapped once and kept, and then go out again and again, to a port
+ * as copies (the driver frees what it sends), to a file as they are.
+ */
+#include "mirror.h"
+
+#include <rte_cycles.h>
+#include <rte_ethdev.h>
+#include <rte_pause.h>
+
+#include <errno.h>
+#include <stdlib.h>
+
+/* Few at a time: a driver that runs out of mbufs in the midst of a burst loses frames, so that the
+ * pool must have room for one burst of the largest. */
+#define READ_BURST 4
+
+struct kept {
+	struct rte_mbuf *packet; /* mirrored */
+	uint32_t frame_bytes;    /* of the frame, before it was cut and wrapped */
+};
+
+struct store {
+	struct kept *kept;
+	uint64_t n;
+	uint64_t room;
+};
+
+static int
+store_add(struct store *store, struct rte_mbuf *packet, uint32_t frame_bytes)
+{
+	if (store->n == store->room) {
+		uint64_t room = store->room == 0 ? 4096 : 2 * store->room;
+		struct kept *kept = realloc(store->kept, room * sizeof(*kept));
+
+		if (kept == NULL)
+			return -ENOMEM;
+		store->kept = kept;
+		store->room = room;
+	}
+	store->kept[store->n++] = (struct kept){packet, frame_bytes};
+	return 0;
+}
+
+static void
+store_free(struct store *store)
+{
+	for (uint64_t i = 0; i < store->n; i++)
+		rte_pktmbuf_free(store->kept[i].packet);
+	free(store->kept);
+}
+
+/* Wraps frames that came and keeps them. Those that cannot go out are accounted for here, once. */
+static int
+keep_frames(struct mirror *m, struct store *store, struct rte_mbuf **pkts, uint16_t n)
+{
+	for (uint16_t i = 0; i < n; i++) {
+		uint32_t bytes = pkts[i]->pkt_len;
+
+		if (mirror_admit_burst(m, &pkts[i], 1) == 0) {
+			mirror_count_received(m, 1, bytes);
+			continue;
+		}
+		ms_encap_burst(&m->encap, &pkts[i], 1);
+		if (store_add(store, pkts[i], bytes) != 0) {
+			rte_pktmbuf_free_bulk(&pkts[i], n - i);
+			return -ENOMEM;
+		}
+	}
+	return 0;
+}
+
+/* Mbufs that must be left: for what the ports hold, and one burst of the longest frames. */
+static uint32_t
+spare_mbufs(const struct mirror *m)
+{
+	uint32_t room = rte_pktmbuf_data_room_size(m->ports->pool) - RTE_PKTMBUF_HEADROOM;
+
+	return m->ports->reserve + READ_BURST * (MS_LENGTH_MAX / room + 1);
+}
+
+static int
+read_frames(struct mirror *m, struct store *store)
+{
+	uint32_t spare = spare_mbufs(m);
+	uint64_t last = rte_rdtsc();
+	int ret = 0;
+
+	while (ret == 0 && !mirror_stopped(m)) {
+		uint32_t came = 0;
+
+		if (rte_mempool_avail_count(m->ports->pool) < spare)
+			return -ENOBUFS;
+		for (uint16_t i = 0; ret == 0 && i < m->ports->rx_n; i++) {
+			struct rte_mbuf *pkts[READ_BURST];
+			uint16_t n = rte_eth_rx_burst(m->ports->rx[i], 0, pkts, READ_BURST);
+
+			if (n > 0)
+				ret = keep_frames(m, store, pkts, n);
+			came += n;
+		}
+		if (came > 0)
+			last = rte_rdtsc();
+		else if (rte_rdtsc() - last > m->idle)
+			break;
+	}
+	if (ret == 0 && ms_count_read(&m->ledger.received) + store->n == 0 && !mirror_stopped(m))
+		ret = -ENODATA;
+	return ret;
+}
+
+/* Copies packets for a port. Returns how many; those without an mbuf are accounted for. */
+static uint16_t
+copy_packets(struct mirror *m, struct rte_mbuf **pkts, uint16_t n)
+{
+	uint16_t copied = 0;
+
+	for (uint16_t i = 0; i < n; i++) {
+		struct rte_mbuf *copy;
+
+		/* The port gives mbufs back when it has sent what it holds. */
+		while ((copy = rte_pktmbuf_copy(pkts[i], m->ports->pool, 0, UINT32_MAX)) == NULL &&
+			m->lossless && !mirror_stopped(m)) {
+			rte_eth_tx_done_cleanup(m->ports->tx, 0, 0);
+			rte_pause();
+		}
+		if (copy != NULL)
+			pkts[copied++] = copy;
+		else
+			mirror_count(m, SOURCE_FATE_NO_MBUF, 1);
+	}
+	return copied;
+}
+
+/* Mirrors the store once. */
+static void
+replay_once(struct mirror *m, const struct store *store)
+{
+	struct rte_mbuf *pkts[MS_BURST];
+
+	for (uint64_t done = 0; done < store->n && m->budget > 0 && !mirror_stopped(m);) {
+		uint64_t tsc = rte_rdtsc();
+		uint64_t bytes = 0;
+		uint16_t n;
+
+		mirror_flush(m, tsc);
+		if (!mirror_due(m, tsc))
+			continue;
+		n = (uint16_t)RTE_MIN(RTE_MIN(m->burst, m->budget), store->n - done);
+		for (uint16_t i = 0; i < n; i++) {
+			pkts[i] = store->kept[done + i].packet;
+			bytes += store->kept[done + i].frame_bytes;
+		}
+		done += n;
+		m->budget -= n;
+		mirror_count_received(m, n, bytes);
+		if (m->file != NULL)
+			mirror_write_burst(m, pkts, n, tsc);
+		else
+			mirror_send_burst(m, pkts, copy_packets(m, pkts, n));
+	}
+}
+
+int
+mirror_replay(struct mirror *m)
+{
+	struct store store = {0};
+	int ret = read_frames(m, &store);
+
+	for (uint64_t i = 0; ret == 0 && store.n > 0 && (m->loops == 0 || i < m->loops); i++) {
+		if (mirror_stopped(m) || m->budget == 0)
+			break;
+		replay_once(m, &store);
+	}
+	store_free(&store);
+	return ret;
+}
