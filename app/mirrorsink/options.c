@@ -189,7 +189,6 @@ add_output(struct ms_config *config, const char *option, uint32_t index,
 	else
 		snprintf(name, sizeof(name), "%s%u", option, index + 1);
 	output->name = name;
-	output->every_session = true;
 	return ms_config_add_output(config, output, error);
 }
 

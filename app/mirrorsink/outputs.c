@@ -76,7 +76,7 @@ expand_worker(const char *name, const char *path, uint16_t lane, uint16_t lanes,
 	if (brace != NULL)
 		return cli_wrong(
 			"output %s: %s: '%s' is not known: only {worker}, once", name, path, brace);
-	return n < PATH_ROOM || cli_wrong("output %s: the path is too long", name);
+	return n < PATH_ROOM || cli_wrong("%s: the path is too long", name);
 }
 
 static bool
@@ -91,7 +91,7 @@ expand_time(const char *name, const char *path, char *out)
 	}
 	localtime_r(&now, &tm);
 	return strftime(out, PATH_ROOM, path, &tm) > 0 ||
-	       cli_wrong("output %s: %s: the path is too long", name, path);
+	       cli_wrong("%s: %s: the path is too long", name, path);
 }
 
 /* Another output's file; special files such as /dev/null may be shared. */
@@ -146,12 +146,11 @@ static bool
 open_output(struct sink *sink, uint32_t i, uint16_t lane)
 {
 	const struct ms_config_output *output = &sink_config(sink)->outputs[i];
-	char timed[PATH_ROOM], path[PATH_ROOM], place[256];
+	char timed[PATH_ROOM], path[PATH_ROOM], place[OUTPUTS_PLACE];
 
-	snprintf(place, sizeof(place), output->every_session ? "--write" : "output %s",
-		output->name);
-	if (!expand_time(output->name, output->path, timed) ||
-		!expand_worker(output->name, timed, lane, sink->lanes_n, path))
+	outputs_place(output, place, sizeof(place));
+	if (!expand_time(place, output->path, timed) ||
+		!expand_worker(place, timed, lane, sink->lanes_n, path))
 		return false;
 	sink->files->of[i][lane] = open_file(sink->files, place, path);
 	return sink->files->of[i][lane] != NULL;
@@ -173,6 +172,16 @@ take_stdout(struct sink *sink)
 			"standard output (-) is a terminal: redirect it to a file or pipe");
 	sink->stdout_taken = true;
 	return true;
+}
+
+void
+outputs_place(const struct ms_config_output *output, char *out, size_t room)
+{
+	if (output->origin.line == 0)
+		snprintf(out, room, "%s", output->port != NULL ? "--forward" : "--write");
+	else
+		snprintf(out, room, "%s:%u:%u: output %s", output->origin.file, output->origin.line,
+			output->origin.column, output->name);
 }
 
 bool

@@ -4,6 +4,11 @@
 
 #include "sink.h"
 
+#define OUTPUTS_PLACE 320
+
+/* Names an output as its user did: "--write", "--forward", or file, line, column and name. */
+void outputs_place(const struct ms_config_output *output, char *out, size_t room);
+
 /*
  * Opens every file that an lcore will write, and the summary's. What exists is not changed yet; if
  * one can't be opened it says why, removes the ones it made, and returns false.

@@ -12,6 +12,7 @@
 #include <rte_lcore.h>
 
 #include "common/ethdev.h"
+#include "outputs.h"
 
 #define MTU_MAX      9216 /* what ENA takes */
 #define MBUFS_MIN    8192
@@ -59,13 +60,12 @@ resolve_outputs(struct sink *sink)
 		sink->output_ports[i] = SINK_PORT_NONE;
 	for (uint32_t i = 0; i < config->outputs_n; i++) {
 		const struct ms_config_output *output = &config->outputs[i];
-		char place[256];
+		char place[OUTPUTS_PLACE];
 		uint16_t port;
 
 		if (output->type != MS_OUTPUT_PORT)
 			continue;
-		snprintf(place, sizeof(place), output->every_session ? "--forward" : "output %s",
-			output->name);
+		outputs_place(output, place, sizeof(place));
 		if (!ethdev_find(place, output->port, &port))
 			return false;
 		if (is_output(sink, port))
@@ -130,12 +130,12 @@ mbufs_needed(const struct sink *sink)
 {
 	uint32_t rings = (uint32_t)sink->rx_n * sink->workers_n;
 	uint32_t lcores = (uint32_t)sink->rx_n + sink->workers_n + 1;
-	uint32_t n = MBUFS_MIN + rings * 2 * MS_RING_SIZE + lcores * 2 * SINK_CACHE;
+	uint32_t ring = sink->replay ? SINK_REPLAY_RING : MS_RING_SIZE;
+	uint32_t n = sink->replay ? MBUFS_REPLAY : MBUFS_MIN;
 
 	if (sink->options.mbufs != 0)
 		return sink->options.mbufs;
-	if (sink->replay) /* nothing is lost that has to wait for an mbuf */
-		n = MBUFS_REPLAY + rings * 4 * SINK_REPLAY_RING + lcores * 2 * SINK_CACHE;
+	n += rings * 3 * ring + lcores * 2 * sink->cache;
 	for (uint16_t i = 0; i < sink->mirrors_n && !sink->replay; i++)
 		n += sink->mirror_queues[i] * SINK_RX_DESC;
 	for (uint32_t i = 0; i < MS_OUTPUTS_MAX; i++) {
@@ -154,10 +154,12 @@ make_pools(struct sink *sink)
 	 * records of up to 128 KiB.
 	 */
 	uint16_t room = sink->replay ? UINT16_MAX : RTE_MBUF_DEFAULT_BUF_SIZE;
-	uint32_t n = mbufs_needed(sink), ports = 0;
+	uint32_t n, ports = 0;
 
+	sink->cache = sink->replay ? SINK_REPLAY_CACHE : SINK_CACHE;
+	n = mbufs_needed(sink);
 	sink->pool =
-		rte_pktmbuf_pool_create("ms_mbufs", n, SINK_CACHE, 0, room, (int)rte_socket_id());
+		rte_pktmbuf_pool_create("ms_mbufs", n, sink->cache, 0, room, (int)rte_socket_id());
 	if (sink->pool == NULL)
 		return cli_wrong("no memory for %u packet buffers (%u MiB): give the EAL more with "
 				 "-m, or ask for fewer with --mbufs",
@@ -167,7 +169,7 @@ make_pools(struct sink *sink)
 	if (ports < 2)
 		return true;
 	sink->clones =
-		rte_pktmbuf_pool_create("ms_clones", n, SINK_CACHE, 0, 0, (int)rte_socket_id());
+		rte_pktmbuf_pool_create("ms_clones", n, sink->cache, 0, 0, (int)rte_socket_id());
 	return sink->clones != NULL || cli_wrong("no memory for clones: give the EAL more with -m");
 }
 

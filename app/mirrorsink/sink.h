@@ -27,13 +27,14 @@
 #include "session/ms_session.h"
 #include "session/ms_unknown.h"
 
-#define SINK_RX_MAX      MS_RULESET_READERS_MAX
-#define SINK_QUEUES_MAX  64  /* that one rx lcore polls */
-#define SINK_CACHE       256 /* mbufs that each lcore keeps at hand */
-#define SINK_REPLAY_RING 512 /* elements of a ring, where rx lcores wait for room */
-#define SINK_RX_DESC     1024
-#define SINK_TX_DESC     1024
-#define SINK_PORT_NONE   UINT16_MAX
+#define SINK_RX_MAX       MS_RULESET_READERS_MAX
+#define SINK_QUEUES_MAX   64 /* that one rx lcore polls */
+#define SINK_CACHE        256
+#define SINK_REPLAY_RING  128 /* elements of a ring, where rx lcores wait for room */
+#define SINK_REPLAY_CACHE 64
+#define SINK_RX_DESC      1024
+#define SINK_TX_DESC      512
+#define SINK_PORT_NONE    UINT16_MAX
 
 /* How far the lcores may go on; only ever goes up. */
 enum sink_stage {
@@ -115,6 +116,7 @@ struct sink {
 	struct ms_session_registry *registry;
 	struct ms_ruleset_cell rules;
 	struct ms_timestamp clock;
+	uint32_t cache; /* mbufs that each lcore keeps at hand */
 	struct rte_mempool *pool;
 	struct rte_mempool *clones;               /* for frames that go to several ports, or NULL */
 	uint16_t mirrors[RTE_MAX_ETHPORTS];       /* mirror ports */

@@ -153,49 +153,63 @@ sessions(const struct sink *sink, uint64_t first, struct rte_tel_data *d)
 	return 0;
 }
 
-static int
-add_rules(const struct ms_ruleset *ruleset, const uint64_t *hits, uint64_t first,
-	struct rte_tel_data *d)
+/* A page of a long list while it is being walked. */
+struct page {
+	struct rte_tel_data *list;
+	uint64_t first;
+	uint64_t index; /* of the element that comes next */
+};
+
+/* The next element, or NULL if it is not on this page or there is no memory. */
+static struct rte_tel_data *
+next_on_page(struct page *page)
 {
-	const struct ms_config *config = ruleset->config;
-	uint64_t index = 0;
+	uint64_t index = page->index++;
 
-	for (uint32_t f = 0; f < config->filters_n; f++) {
-		const struct ms_filter *filter = &config->filters[f];
+	return index >= page->first && index < page->first + PAGE ? new_dict() : NULL;
+}
 
-		for (uint32_t i = 0; i < filter->rules_n; i++, index++) {
-			struct rte_tel_data *rule;
+static void
+add_rule(struct page *page, const struct ms_filter *filter, const struct ms_rule *rule,
+	uint64_t hits)
+{
+	struct rte_tel_data *d = next_on_page(page);
 
-			if (index < first)
-				continue;
-			if (index >= first + PAGE)
-				return 0;
-			rule = new_dict();
-			if (rule == NULL)
-				return -ENOMEM;
-			rte_tel_data_add_dict_string(rule, "filter", filter->name);
-			rte_tel_data_add_dict_string(
-				rule, "direction", totals_direction(filter->rules[i].direction));
-			add_number(rule, "rule", filter->rules[i].number);
-			add_number(rule, "hits", hits[index]);
-			add_element(d, index, rule);
-		}
+	if (d == NULL)
+		return;
+	rte_tel_data_add_dict_string(d, "filter", filter->name);
+	if (rule == NULL) {
+		rte_tel_data_add_dict_string(d, "service", "amazon-dns");
+	} else {
+		rte_tel_data_add_dict_string(d, "direction", totals_direction(rule->direction));
+		add_number(d, "rule", rule->number);
 	}
-	return 0;
+	add_number(d, "hits", hits);
+	add_element(page->list, page->index - 1, d);
 }
 
 static int
 rules(const struct sink *sink, uint64_t first, struct rte_tel_data *d)
 {
 	const struct ms_ruleset *ruleset = ms_ruleset_get(&sink->rules);
+	const struct ms_config *config = ruleset->config;
 	uint64_t *hits = calloc(ruleset->rules_n + 1, sizeof(*hits));
-	uint64_t *services = calloc(ruleset->config->filters_n + 1, sizeof(*services));
-	int rc = -ENOMEM;
+	uint64_t *services = calloc(config->filters_n + 1, sizeof(*services));
+	struct page page = {.list = d, .first = first};
+	int rc = hits != NULL && services != NULL ? 0 : -ENOMEM;
 
-	if (hits != NULL && services != NULL) {
+	if (rc == 0) {
 		ms_ruleset_count(ruleset, hits, services);
 		rte_tel_data_start_dict(d);
-		rc = add_rules(ruleset, hits, first, d);
+	}
+	for (uint32_t f = 0; rc == 0 && f < config->filters_n; f++) {
+		const struct ms_filter *filter = &config->filters[f];
+
+		if (filter->amazon_dns)
+			add_rule(&page, filter, NULL, services[f]);
+		for (uint32_t i = 0; i < filter->rules_n; i++)
+			add_rule(&page, filter, &filter->rules[i],
+				hits[ruleset->rules_first[f] + i]);
 	}
 	free(hits);
 	free(services);

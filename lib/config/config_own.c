@@ -282,13 +282,12 @@ check_added(struct config_reader *r, const struct ms_config_output *output)
 				"choose another name",
 				output->name, other->origin.file, other->origin.line,
 				other->origin.column);
-		if (same_destination(other, output) != NULL)
-			return config_fail_text(r, -EINVAL,
-				"output %s: output %s, defined at %s:%u:%u, has the same %s "
-				"already; "
-				"choose another",
-				output->name, other->name, other->origin.file, other->origin.line,
-				other->origin.column, same_destination(other, output));
+		if (same_destination(other, output) == NULL)
+			continue;
+		return config_fail_text(r, -EINVAL,
+			"output %s: '%s' belongs to output %s of %s:%u:%u already; choose another",
+			output->name, output->path != NULL ? output->path : output->port,
+			other->name, other->origin.file, other->origin.line, other->origin.column);
 	}
 	return true;
 }

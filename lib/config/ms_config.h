@@ -16,7 +16,10 @@
 
 #define MS_VNI_MAX 0xffffffu
 
-/* Where something was read, for messages: points into the config, lives as long as it. */
+/*
+ * Where something was read, for messages: points into the config, lives as long as it. What the
+ * command line says is in no file and has line 0.
+ */
 struct ms_origin {
 	const char *file; /* "the command line", at 0:0, for ms_config_add_output() */
 	uint32_t line;    /* from 1 */
@@ -71,7 +74,6 @@ struct ms_config_output {
 	uint64_t rotate_bytes; /* files grow to at most so much; 0: without end */
 	uint32_t rotate_seconds; /* and get at most so old; 0: without end */
 	bool outer;              /* files keep the outer headers */
-	bool every_session;      /* named on the command line: the routes do not apply to it */
 	struct ms_origin origin;
 };
 

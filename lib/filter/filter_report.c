@@ -245,8 +245,7 @@ ms_filter_report(const struct ms_filter *filter, struct ms_rule_report *out, uin
 
 	if (reached == NULL)
 		return -ENOMEM;
-	for (uint8_t direction = MS_DIRECTION_INGRESS; direction <= MS_DIRECTION_EGRESS;
-		direction++)
+	for (unsigned int d = MS_DIRECTION_INGRESS; d <= MS_DIRECTION_EGRESS; d++)
 		for (unsigned int i = 0; i < sizeof(families); i++)
 			if (search_family(filter, reached, (uint8_t)d, families[i]) < 0) {
 				free(reached);

@@ -12,7 +12,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* A counter with one writer, which may be read by any thread at any time. */
+/*
+ * A counter that may be read by any thread at any time. It has one writer, who adds with
+ * ms_count_add(), or writers who all add with atomic_fetch_add_explicit().
+ */
 typedef _Atomic(uint64_t) ms_counter;
 
 /* X(ENUM, name, help): in the order in which a packet can meet them. */

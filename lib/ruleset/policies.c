@@ -10,7 +10,7 @@
 #include <string.h>
 
 /* Bytes of one cross-product table before the compact layout takes over. */
-#define CROSS_BUDGET (256u << 10)
+#define CROSS_BUDGET (32u << 10)
 
 struct policies {
 	/* routes by what selects them; each sorted, so that a session finds its own by bisection */
