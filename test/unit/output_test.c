@@ -1,0 +1,519 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * output: what a lane does with frames for any set of outputs: nothing, files, and ports, which are
+ * ring vdevs here and give back what was sent. Each output gets exactly the bytes of its inner
+ * frames; every frame is accounted for, and every mbuf comes home.
+ */
+#include "output/ms_output.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <rte_dev.h>
+#include <rte_ethdev.h>
+
+#include "capfile_fixture.h"
+
+#define PORTS     3
+#define CLONES    255
+#define RING      1023 /* frames that a ring vdev holds */
+#define FRAME_MAX 9000
+
+static struct rte_mempool *packets;
+static struct rte_mempool *clones;
+static uint16_t ports[PORTS];
+static struct ms_lane lane;
+
+static int
+start_port(const char *name, uint16_t *port)
+{
+	const struct rte_eth_conf conf = {0};
+
+	return rte_eal_hotplug_add("vdev", name, "") != 0 ||
+	                       rte_eth_dev_get_port_by_name(name, port) != 0 ||
+	                       rte_eth_dev_configure(*port, 1, 1, &conf) != 0 ||
+	                       rte_eth_rx_queue_setup(*port, 0, 64, SOCKET_ID_ANY, NULL, packets) !=
+	                               0 ||
+	                       rte_eth_tx_queue_setup(*port, 0, 64, SOCKET_ID_ANY, NULL) != 0 ||
+	                       rte_eth_dev_start(*port) != 0
+	               ? -1
+	               : 0;
+}
+
+static int
+setup(void **state)
+{
+	if (test_setup(state) != 0)
+		return -1;
+	packets = rte_mempool_lookup("test");
+	clones = rte_pktmbuf_pool_create("clones", CLONES, 0, 0, 0, SOCKET_ID_ANY);
+	if (packets == NULL || clones == NULL)
+		return -1;
+	for (unsigned int i = 0; i < PORTS; i++) {
+		char name[16];
+
+		snprintf(name, sizeof(name), "net_ring%u", i);
+		if (start_port(name, &ports[i]) != 0)
+			return -1;
+	}
+	srand(1);
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	for (unsigned int i = 0; i < PORTS; i++)
+		rte_eth_dev_stop(ports[i]);
+	rte_mempool_free(clones);
+	return test_teardown(state);
+}
+
+static int
+begin(void **state)
+{
+	memset(&lane, 0, sizeof(lane));
+	lane.clones = clones;
+	return 0;
+}
+
+/* Each test has freed all packets and clones, and closed its lane. */
+static int
+end(void **state)
+{
+	for (uint16_t i = 0; i < lane.outputs_n; i++) {
+		if (!ms_output_ledger_balanced(&lane.outputs[i].ledger))
+			return -1;
+	}
+	return rte_mempool_in_use_count(packets) == 0 && rte_mempool_in_use_count(clones) == 0 ? 0
+	                                                                                       : -1;
+}
+
+static void
+assert_ledger(unsigned int output, uint64_t offered, uint64_t written, uint64_t bytes)
+{
+	const struct ms_output_ledger *ledger = &lane.outputs[output].ledger;
+
+	assert_int_equal(ms_count_read(&ledger->offered), offered);
+	assert_int_equal(ms_count_read(&ledger->written), written);
+	assert_int_equal(ms_count_read(&ledger->bytes), bytes);
+}
+
+static uint64_t
+drops(unsigned int output, enum ms_drop reason)
+{
+	return test_drops(&lane.outputs[output].ledger, reason);
+}
+
+/* The packet in hand: test_fill() makes the same again from its number. */
+static uint8_t bytes[FRAME_MAX + 256];
+
+/* A frame for these outputs, in so many segments at least, split anywhere. */
+static struct ms_frame
+make(uint32_t number, uint32_t offset, uint32_t length, uint32_t segments, uint32_t outputs)
+{
+	struct ms_frame frame;
+
+	test_fill(bytes, offset + length + 8, number);
+	frame = test_frame(
+		test_mbuf(bytes, offset + length + 8, segments), offset, test_session(1), number);
+	frame.length = length; /* 8 bytes of padding stay behind */
+	frame.outputs = outputs;
+	return frame;
+}
+
+/* Is this the frame that make() made, in a chain that a device can send? */
+static void
+assert_sent(struct rte_mbuf *m, uint32_t number, uint32_t offset, uint32_t length)
+{
+	uint16_t segments = 0;
+
+	test_fill(bytes, offset + length, number);
+	assert_int_equal(m->pkt_len, length);
+	for (const struct rte_mbuf *s = m; s != NULL; s = s->next, segments++) {
+		/* what came empty may go empty, but not at the ends, where frames are cut */
+		assert_true(s->data_len > 0 || (s != m && s->next != NULL));
+		assert_true(s->data_len <= length);
+		assert_memory_equal(rte_pktmbuf_mtod(s, const uint8_t *),
+			bytes + offset + m->pkt_len - length, s->data_len);
+		length -= s->data_len;
+	}
+	assert_int_equal(length, 0);
+	assert_int_equal(m->nb_segs, segments);
+}
+
+/* Takes one frame that was sent out of a port; NULL if there is none. */
+static struct rte_mbuf *
+receive(unsigned int port)
+{
+	struct rte_mbuf *m;
+
+	return rte_eth_rx_burst(ports[port], 0, &m, 1) == 1 ? m : NULL;
+}
+
+static void
+send_one(struct ms_frame frame)
+{
+	struct rte_mbuf *done;
+
+	assert_int_equal(ms_lane_burst(&lane, &frame, 1, &done), 0);
+}
+
+static void
+test_null(void **state)
+{
+	struct ms_frame frames[MS_BURST];
+	struct rte_mbuf *done[MS_BURST];
+	uint64_t sum = 0;
+
+	ms_lane_add_null(&lane);
+	ms_lane_add_null(&lane);
+	for (uint32_t i = 0; i < MS_BURST; i++) {
+		frames[i] = make(i, 50, 100 + i, 1, i % 2 == 0 ? 1 : i % 4 == 1 ? 3 : 0);
+		if (i % 4 == 1)
+			sum += 100 + i;
+	}
+	assert_int_equal(ms_lane_burst(&lane, frames, MS_BURST, done), MS_BURST);
+	for (uint32_t i = 0; i < MS_BURST; i++)
+		assert_ptr_equal(done[i], frames[i].mbuf);
+	assert_ledger(1, MS_BURST / 4, MS_BURST / 4, sum);
+	assert_int_equal(ms_count_read(&lane.outputs[0].ledger.offered), MS_BURST * 3 / 4);
+	ms_lane_flush(&lane, 1);
+	ms_lane_hasten(&lane);
+	assert_int_equal(ms_lane_close(&lane), 0);
+	test_release(frames, MS_BURST);
+}
+
+/* Two files and a port: files copy before the port takes the mbufs. */
+static void
+test_files(void **state)
+{
+	const struct ms_capfile_options whole = {.format = MS_CAPFILE_PCAPNG, .wait = true};
+	const struct ms_capfile_options cut = {
+		.format = MS_CAPFILE_PCAPNG, .wait = true, .snaplen = 60};
+	char path[2][32] = {"/tmp/output_test.XXXXXX", "/tmp/output_test.XXXXXX"};
+	struct ms_frame frames[MS_BURST];
+	struct rte_mbuf *done[MS_BURST];
+	uint16_t done_n;
+	int fds[2];
+
+	for (unsigned int f = 0; f < 2; f++) {
+		fds[f] = mkstemp(path[f]);
+		assert_int_equal(
+			ms_lane_add_file(&lane, dup(fds[f]), f == 0 ? &whole : &cut, test_registry),
+			0);
+		unlink(path[f]);
+	}
+	ms_lane_add_port(&lane, ports[0], 0, FRAME_MAX, true);
+	for (uint32_t i = 0; i < MS_BURST; i++)
+		frames[i] = make(i, 50, 100 + i, 1 + i % 5, 1 | (i % 2 == 0 ? 2 : 4));
+	done_n = ms_lane_burst(&lane, frames, MS_BURST, done);
+	assert_int_equal(done_n, MS_BURST / 2);
+	for (uint16_t i = 0; i < done_n; i++) {
+		assert_ptr_equal(done[i], frames[2 * i].mbuf);
+		rte_pktmbuf_free(done[i]);
+	}
+	for (uint32_t i = 1; i < MS_BURST; i += 2) {
+		struct rte_mbuf *m = receive(0);
+
+		assert_non_null(m);
+		assert_sent(m, i, 50, 100 + i);
+		rte_pktmbuf_free(m);
+	}
+	ms_lane_flush(&lane, UINT64_C(1) << 40);
+	assert_int_equal(ms_lane_close(&lane), 0);
+	for (unsigned int f = 0; f < 2; f++) {
+		size_t n;
+		uint8_t *file = test_slurp(fds[f], &n);
+		struct test_reading r = test_read(file, n);
+
+		assert_int_equal(r.packets_n, f == 0 ? MS_BURST : MS_BURST / 2);
+		for (uint32_t i = 0; i < r.packets_n; i++) {
+			uint32_t number = f == 0 ? i : 2 * i;
+
+			test_fill(bytes, FRAME_MAX, number);
+			assert_int_equal(r.packets[i].time, number);
+			assert_int_equal(r.packets[i].captured, f == 0 ? 100 + number : 60);
+			assert_memory_equal(r.packets[i].bytes, bytes + 50, r.packets[i].captured);
+		}
+		test_reading_free(&r);
+		free(file);
+		close(fds[f]);
+	}
+	assert_int_equal(ms_count_read(&lane.outputs[0].ledger.written), MS_BURST);
+	assert_ledger(1, MS_BURST / 2, MS_BURST / 2, MS_BURST / 2 * 60);
+}
+
+/* The first error is the lane's; what was not written is accounted for all the same. */
+static void
+test_file_error(void **state)
+{
+	const struct ms_capfile_options options = {.format = MS_CAPFILE_PCAPNG, .wait = true};
+	struct ms_frame frame = make(1, 50, 100, 1, 3);
+	struct rte_mbuf *done;
+
+	ms_lane_add_null(&lane);
+	assert_int_equal(
+		ms_lane_add_file(&lane, open("/dev/full", O_WRONLY), &options, test_registry), 0);
+	assert_int_equal(ms_lane_burst(&lane, &frame, 1, &done), 1);
+	assert_int_equal(ms_lane_close(&lane), -ENOSPC);
+	assert_ledger(0, 1, 1, 100);
+	assert_ledger(1, 1, 0, 0);
+	assert_int_equal(drops(1, MS_DROP_DISK_FULL), 1);
+	rte_pktmbuf_free(done);
+}
+
+/* The packet's own mbuf goes out, cut down to the inner frame; no other is needed. */
+static void
+test_one_port(void **state)
+{
+	lane.clones = NULL;
+	ms_lane_add_port(&lane, ports[0], 0, FRAME_MAX, true);
+	for (uint32_t segments = 1; segments < 6; segments++) {
+		struct ms_frame frame = make(segments, 50, 600, segments, 1);
+		struct rte_mbuf *m;
+
+		send_one(frame);
+		m = receive(0);
+		assert_non_null(m);
+		assert_sent(m, segments, 50, 600);
+		if (segments == 1)
+			assert_ptr_equal(m, frame.mbuf);
+		rte_pktmbuf_free(m);
+	}
+	assert_ledger(0, 5, 5, 5 * 600);
+}
+
+/* A frame for output 0 in segments of these sizes. */
+static struct ms_frame
+make_split(uint32_t number, const uint16_t *sizes, unsigned int n, uint32_t offset, uint32_t length)
+{
+	struct rte_mbuf *head = NULL;
+	struct ms_frame frame;
+	uint32_t at = 0;
+
+	test_fill(bytes, sizeof(bytes), number);
+	for (unsigned int i = 0; i < n; i++) {
+		struct rte_mbuf *m = rte_pktmbuf_alloc(packets);
+
+		memcpy(rte_pktmbuf_append(m, sizes[i]), bytes + at, sizes[i]);
+		at += sizes[i];
+		if (head == NULL)
+			head = m;
+		else
+			assert_int_equal(rte_pktmbuf_chain(head, m), 0);
+	}
+	frame = test_frame(head, offset, test_session(1), number);
+	frame.length = length;
+	frame.outputs = 1;
+	return frame;
+}
+
+/* Segments that hold none of the inner frame do not go out, before it or behind it. */
+static void
+test_empty_segments(void **state)
+{
+	static const struct {
+		uint16_t sizes[5];
+		uint32_t offset;
+		uint32_t length;
+		uint16_t segments; /* that are left */
+	} cases[] = {
+		{{50, 60, 70, 80, 90}, 50, 300, 4},
+		{{25, 25, 70, 80, 90}, 50, 240, 3},
+		{{25, 26, 70, 80, 90}, 50, 71, 2},
+		{{25, 26, 70, 80, 90}, 50, 1, 1},
+		{{20, 20, 20, 20, 20}, 50, 10, 1},
+		{{20, 20, 20, 20, 20}, 50, 11, 2},
+		{{20, 20, 10, 20, 30}, 50, 50, 2},
+		{{20, 20, 20, 20, 20}, 99, 1, 1},
+	};
+
+	ms_lane_add_port(&lane, ports[0], 0, FRAME_MAX, true);
+	for (unsigned int i = 0; i < RTE_DIM(cases); i++) {
+		struct rte_mbuf *m;
+
+		send_one(make_split(i, cases[i].sizes, 5, cases[i].offset, cases[i].length));
+		m = receive(0);
+		assert_non_null(m);
+		assert_sent(m, i, cases[i].offset, cases[i].length);
+		assert_int_equal(m->nb_segs, cases[i].segments);
+		assert_int_equal(rte_mempool_in_use_count(packets), m->nb_segs);
+		rte_pktmbuf_free(m);
+	}
+}
+
+/* Any frames, to any sets of ports: each port gets its own, whole, in order. */
+static void
+test_several_ports(void **state)
+{
+	static struct {
+		uint32_t offset;
+		uint32_t length;
+		uint32_t outputs;
+	} sent[MS_BURST];
+	uint64_t counts[PORTS] = {0}, sums[PORTS] = {0};
+
+	for (unsigned int p = 0; p < PORTS; p++)
+		ms_lane_add_port(&lane, ports[p], 0, FRAME_MAX, true);
+	for (uint32_t round = 0; round < 500; round++) {
+		uint16_t n = (uint16_t)(rand() % 16), expected = 0;
+		struct ms_frame frames[MS_BURST];
+		struct rte_mbuf *done[MS_BURST];
+
+		for (uint16_t i = 0; i < n; i++) {
+			sent[i].offset = rand() % 120;
+			sent[i].length = 1 + rand() % (rand() % 4 == 0 ? 5000 : 200);
+			sent[i].outputs = rand() % (1 << PORTS);
+			expected += sent[i].outputs == 0;
+			frames[i] = make(round + i, sent[i].offset, sent[i].length, 1 + rand() % 4,
+				sent[i].outputs);
+		}
+		assert_int_equal(ms_lane_burst(&lane, frames, n, done), expected);
+		if (expected > 0)
+			rte_pktmbuf_free_bulk(done, expected);
+		for (unsigned int turn = 0; turn < PORTS; turn++) {
+			unsigned int p = (turn + round) % PORTS;
+
+			for (uint16_t i = 0; i < n; i++) {
+				struct rte_mbuf *m;
+
+				if ((sent[i].outputs >> p & 1) == 0)
+					continue;
+				m = receive(p);
+				assert_non_null(m);
+				assert_sent(m, round + i, sent[i].offset, sent[i].length);
+				rte_pktmbuf_free(m);
+				counts[p]++;
+				sums[p] += sent[i].length;
+			}
+			assert_null(receive(p));
+		}
+		assert_int_equal(rte_mempool_in_use_count(packets), 0);
+		assert_int_equal(rte_mempool_in_use_count(clones), 0);
+	}
+	for (unsigned int p = 0; p < PORTS; p++)
+		assert_ledger(p, counts[p], counts[p], sums[p]);
+}
+
+/* What the queue does not take within its time is dropped, counted and freed. */
+static void
+test_port_full(void **state)
+{
+	struct rte_mbuf *m;
+
+	ms_lane_add_port(&lane, ports[0], 0, FRAME_MAX, true);
+	for (uint32_t i = 0; i < RING + 100; i++)
+		send_one(make(i, 50, 100, 1, 1));
+	assert_ledger(0, RING + 100, RING, RING * 100);
+	assert_int_equal(drops(0, MS_DROP_PORT_FULL), 100);
+	assert_int_equal(rte_mempool_in_use_count(packets), RING);
+	for (uint32_t i = 0; i < RING; i++) {
+		m = receive(0);
+		assert_non_null(m);
+		assert_sent(m, i, 50, 100);
+		rte_pktmbuf_free(m);
+	}
+}
+
+static void
+test_port_length(void **state)
+{
+	struct rte_mbuf *m;
+
+	ms_lane_add_port(&lane, ports[0], 0, 1514, true);
+	ms_lane_add_port(&lane, ports[1], 0, FRAME_MAX, true);
+	send_one(make(1, 50, 1514, 1, 1));
+	send_one(make(2, 50, 1515, 1, 1));
+	send_one(make(3, 50, 1515, 3, 3)); /* short enough for the other port */
+	send_one(make(4, 50, 0, 1, 1));    /* no bytes at all */
+	send_one(make(5, 50, 0, 4, 1));
+	m = receive(0);
+	assert_sent(m, 1, 50, 1514);
+	rte_pktmbuf_free(m);
+	assert_null(receive(0));
+	m = receive(1);
+	assert_sent(m, 3, 50, 1515);
+	rte_pktmbuf_free(m);
+	assert_ledger(0, 5, 1, 1514);
+	assert_int_equal(drops(0, MS_DROP_PORT_LENGTH), 4);
+	assert_ledger(1, 1, 1, 1515);
+}
+
+/* A port without segments gets them in one piece where they fit one. */
+static void
+test_port_segments(void **state)
+{
+	struct rte_mbuf *m;
+
+	ms_lane_add_port(&lane, ports[0], 0, FRAME_MAX, false);
+	ms_lane_add_port(&lane, ports[1], 0, FRAME_MAX, false);
+	for (uint32_t i = 0; i < 50; i++) {
+		send_one(make(i, 50, 1000, 1 + i % 7, 3));
+		for (unsigned int p = 0; p < 2; p++) {
+			m = receive(p);
+			assert_non_null(m);
+			assert_int_equal(m->nb_segs, 1);
+			assert_sent(m, i, 50, 1000);
+			rte_pktmbuf_free(m);
+		}
+	}
+	send_one(make(1, 50, 5000, 4, 3));
+	for (unsigned int p = 0; p < 2; p++) {
+		assert_null(receive(p));
+		assert_ledger(p, 51, 50, 50 * 1000);
+		assert_int_equal(drops(p, MS_DROP_PORT_SEGMENTS), 1);
+	}
+}
+
+/* Without a clone the last port still gets the packet's own mbuf. */
+static void
+test_no_mbuf(void **state)
+{
+	struct rte_mbuf *held[CLONES], *m;
+
+	for (unsigned int p = 0; p < PORTS; p++)
+		ms_lane_add_port(&lane, ports[p], 0, FRAME_MAX, true);
+	assert_int_equal(rte_pktmbuf_alloc_bulk(clones, held, CLONES - 1), 0);
+	send_one(make(1, 50, 100, 1, 7)); /* two clones are needed, one is there */
+	send_one(make(2, 50, 300, 3, 6)); /* as many as segments are needed */
+	rte_pktmbuf_free_bulk(held, CLONES - 1);
+	m = receive(0);
+	assert_sent(m, 1, 50, 100);
+	rte_pktmbuf_free(m);
+	assert_null(receive(1));
+	for (uint32_t i = 1; i <= 2; i++) {
+		m = receive(2);
+		assert_sent(m, i, 50, i == 1 ? 100 : 300);
+		rte_pktmbuf_free(m);
+	}
+	assert_int_equal(drops(0, MS_DROP_NO_MBUF), 0);
+	assert_int_equal(drops(1, MS_DROP_NO_MBUF), 2);
+	assert_int_equal(drops(2, MS_DROP_NO_MBUF), 0);
+	assert_ledger(2, 2, 2, 400);
+}
+
+#define EACH(test) cmocka_unit_test_setup_teardown(test, begin, end)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		EACH(test_null),
+		EACH(test_files),
+		EACH(test_file_error),
+		EACH(test_one_port),
+		EACH(test_empty_segments),
+		EACH(test_several_ports),
+		EACH(test_port_full),
+		EACH(test_port_length),
+		EACH(test_port_segments),
+		EACH(test_no_mbuf),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}

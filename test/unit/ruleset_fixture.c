@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* See ruleset_fixture.h. */
+#include "ruleset_fixture.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <rte_byteorder.h>
+
+#include "filter/ms_filter_lookup.h"
+
+struct ms_session_registry *test_registry;
+
+int
+test_rules_setup(void **state)
+{
+	test_registry = ms_session_registry_create();
+	return test_registry == NULL ? -1 : 0;
+}
+
+int
+test_rules_teardown(void **state)
+{
+	ms_session_registry_free(test_registry);
+	return 0;
+}
+
+struct ms_config *
+test_config(const char *json)
+{
+	char path[] = "/tmp/ruleset_test.XXXXXX";
+	const char *files[] = {path};
+	FILE *file = fdopen(mkstemp(path), "w");
+	struct ms_config_error error;
+	struct ms_config *config;
+	int rc;
+
+	assert_non_null(file);
+	for (; *json != '\0'; json++)
+		fputc(*json == '\'' ? '"' : *json, file);
+	assert_int_equal(fclose(file), 0);
+	rc = ms_config_read(&config, files, 1, &error);
+	unlink(path);
+	if (rc != 0)
+		fail_msg("%s", error.text);
+	return config;
+}
+
+struct ms_ruleset *
+test_rules(const char *json, uint32_t readers_n)
+{
+	struct ms_config *config = test_config(json);
+	struct ms_config_error error;
+	struct ms_ruleset *ruleset;
+
+	if (ms_ruleset_compile(&ruleset, config, test_registry, readers_n, &error) != 0)
+		fail_msg("%s", error.text);
+	return ruleset;
+}
+
+struct ms_ip
+test_address(const char *text, uint8_t *family)
+{
+	struct in_addr v4;
+	rte_be64_t v6[2];
+
+	if (inet_pton(AF_INET, text, &v4) == 1) {
+		*family = MS_FAMILY_V4;
+		return (struct ms_ip){.lo = rte_be_to_cpu_32(v4.s_addr)};
+	}
+	assert_int_equal(inet_pton(AF_INET6, text, v6), 1);
+	*family = MS_FAMILY_V6;
+	return (struct ms_ip){rte_be_to_cpu_64(v6[0]), rte_be_to_cpu_64(v6[1])};
+}
+
+struct ms_packet
+test_ask(const struct ms_ruleset *ruleset, const char *source, uint32_t vni, uint16_t port)
+{
+	struct ms_packet p = {.vni = vni};
+
+	p.source = test_address(source, &p.source_family);
+	ms_ruleset_session_burst(ruleset, test_registry, &p, 1);
+	p.direction = MS_DIRECTION_INGRESS;
+	p.key = (struct ms_key){
+		.src.lo = 0xc0000201,
+		.dst.lo = 0xc6336401,
+		.sport = 1000,
+		.dport = port,
+		.proto = 17,
+		.has = MS_HAS_PROTO | MS_HAS_SRC | MS_HAS_DST | MS_HAS_SPORT | MS_HAS_DPORT,
+		.family = MS_FAMILY_V4,
+	};
+	ms_filter_burst(ruleset->base, &p, 1, ruleset->hits[0]);
+	return p;
+}
+
+uint32_t
+test_outputs(const struct ms_ruleset *ruleset, const char *source, uint32_t vni, uint16_t port,
+	const char *session)
+{
+	struct ms_packet p = test_ask(ruleset, source, vni, port);
+
+	if (p.fate != MS_FATE_NONE)
+		fail_msg("VNI %u from %s: %s", vni, source, ms_fate_name((enum ms_fate)p.fate));
+	assert_true(p.session < ms_session_count(test_registry));
+	assert_string_equal(ms_session_info(test_registry, p.session)->name, session);
+	return p.outputs;
+}
+
+enum ms_fate
+test_fate(const struct ms_ruleset *ruleset, const char *source, uint32_t vni, uint16_t port)
+{
+	return (enum ms_fate)test_ask(ruleset, source, vni, port).fate;
+}
