@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# Installs the Debian packages that a purpose needs: scripts/setup.sh [build|demo|test|ci]
+#
+# The only place where packages are listed. It asks dpkg first: when all is there it needs neither
+# network nor root, so every script can call it every time.
+set -euo pipefail
+. "$(dirname "$0")/common.sh"
+
+# libdpdk-dev brings every driver along (librte-net-*), and meson brings ninja and python3.
+build=(gcc libc6-dev meson pkg-config libdpdk-dev libbsd-dev libjansson-dev)
+
+# The demo makes its own frames, in python3 alone.
+demo=("${build[@]}" python3)
+
+# Network namespaces and tools that look at the results from outside; dpdk-dev has the telemetry
+# client, python3-botocore the EC2 API's model, against which our reader of AWS documents is held.
+test=("${build[@]}" libcmocka-dev dpdk-dev iproute2 iputils-ping procps tcpdump tshark jq
+	python3-scapy python3-botocore)
+
+# libclang-rt-14-dev: the sanitizers' run-time; binutils: nm and objdump for the hot path's check.
+ci=("${test[@]}" clang clang-format clang-tidy libclang-rt-14-dev binutils shellcheck codespell
+	mandoc groff-base git debootstrap)
+
+purpose=${1:-build}
+case $purpose in
+build) wanted=("${build[@]}") ;;
+demo) wanted=("${demo[@]}") ;;
+test) wanted=("${test[@]}") ;;
+ci) wanted=("${ci[@]}") ;;
+*) die "usage: scripts/setup.sh [build|demo|test|ci]" ;;
+esac
+
+missing=()
+for package in "${wanted[@]}"; do
+	state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
+	[ "$state" = installed ] || missing+=("$package")
+done
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+sudo=()
+if [ "$(id -u)" != 0 ]; then
+	command -v sudo >/dev/null || die "needs root or sudo to install: ${missing[*]}"
+	sudo=(sudo)
+fi
+# A machine that has just started is often still busy with upgrades of its own: wait for the lock.
+apt() {
+	"${sudo[@]}" env DEBIAN_FRONTEND=noninteractive \
+		apt-get -q -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300 "$@" </dev/null
+}
+
+say "Installing ${missing[*]}"
+# A third party's repository that does not answer must not stop us: whether the packages can be
+# had is for the installation to say.
+apt update >/dev/null 2>&1 || echo "setup.sh: apt-get update had errors; going on" >&2
+quietly apt install -y --no-install-recommends "${missing[@]}"

@@ -1,0 +1,46 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""Reads meson's testlog.json and tells what did not pass: the names of the tests that failed, and
+each skip with its reason, those inside cmocka programs included, which meson counts as passed.
+The last line is `N passed, N failed, N skipped`; the exit status is 1 if any failed or none ran."""
+import json
+import re
+import sys
+
+CMOCKA_SKIP = re.compile(r"^\[  SKIPPED \] (?!\d+ test\(s\))(.+)$", re.MULTILINE)
+
+
+def last_line(record):
+    """What a skipped test said last; by custom that is why."""
+    lines = (record.get("stdout", "") + record.get("stderr", "")).strip().splitlines()
+    return lines[-1].strip() if lines else "it gave no reason"
+
+
+def main(paths):
+    passed, failed, skipped = 0, [], []
+    for path in paths:
+        with open(path, encoding="utf-8") as log:
+            records = [json.loads(line) for line in log]
+        for record in records:
+            name, result = record["name"], record["result"]
+            if result == "SKIP":
+                skipped.append(f"{name}: {last_line(record)}")
+                continue
+            if result in ("OK", "EXPECTEDFAIL"):
+                passed += 1
+            else:
+                failed.append(f"{name}: {result.lower()}")
+            output = record.get("stdout", "") + "\n" + record.get("stderr", "")
+            # Each stands there twice: when it is met, and in the list at the end.
+            skipped += [f"{name}: {case}" for case in sorted(set(CMOCKA_SKIP.findall(output)))]
+
+    for name in failed:
+        print(f"failed: {name}")
+    for reason in skipped:
+        print(f"skipped: {reason}")
+    print(f"{passed} passed, {len(failed)} failed, {len(skipped)} skipped")
+    return 1 if failed or passed == 0 else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
