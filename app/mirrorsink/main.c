@@ -53,9 +53,10 @@ announce(const struct sink *sink)
 {
 	reload_announce(ms_ruleset_get(&sink->rules));
 	for (uint16_t i = 0; i < sink->mirrors_n; i++)
-		warnx("mirror port %s: %u queues for %u rx lcores, %u workers",
-			ethdev_name(sink->mirrors[i]), sink->mirror_queues[i], sink->rx_n,
-			sink->workers_n);
+		warnx("mirror port %s, receive queues: %u", ethdev_name(sink->mirrors[i]),
+			sink->mirror_queues[i]);
+	warnx("rx lcores: %u, workers: %u%s", sink->rx_n, sink->workers_n,
+		sink->workers_n == 0 ? " (each rx lcore does the output too)" : "");
 }
 
 static void

@@ -138,6 +138,20 @@ parse_option(int c, const char *text, struct sink_options *o)
 	}
 }
 
+static bool
+needs_no_eal(int argc, char **argv)
+{
+	static const char *const words[] = {"--check", "--help", "-h", "--version", "-V"};
+
+	for (int i = 1; i < argc; i++) {
+		for (size_t w = 0; w < sizeof(words) / sizeof(words[0]); w++) {
+			if (strcmp(argv[i], words[w]) == 0)
+				return true;
+		}
+	}
+	return false;
+}
+
 enum sink_options_result
 sink_options_parse(struct sink_options *o, int argc, char **argv, int *eal_argc)
 {
@@ -147,8 +161,9 @@ sink_options_parse(struct sink_options *o, int argc, char **argv, int *eal_argc)
 	*o = (struct sink_options){
 		.workers = SINK_WORKERS_DEFAULT, .vxlan_port = 4789, .geneve_port = 6081};
 	*eal_argc = cli_eal_arguments(argc, argv);
-	/* without "--" all arguments are the EAL's, but for a lone one: --help, --version */
-	if (*eal_argc == argc && argc == 2)
+	/* without "--" all arguments are the EAL's, unless one of them says that it does not start
+	 */
+	if (*eal_argc == argc && needs_no_eal(argc, argv))
 		*eal_argc = 0;
 	ours = &argv[*eal_argc];
 	argc -= *eal_argc;
@@ -228,7 +243,7 @@ sink_options_config(
 
 		rc = add_output(config, "forward", i, &output, error);
 	}
-	if (rc == 0 && config->outputs_n == 0) {
+	if (rc == 0 && config->outputs_n == 0 && !o->check) {
 		struct ms_config_output output = {.type = MS_OUTPUT_NULL};
 
 		rc = add_output(config, "null", 0, &output, error);

@@ -5,6 +5,7 @@
  */
 #include "outputs.h"
 
+#include <err.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -320,6 +321,8 @@ add_file(struct sink *sink, const struct ms_config_output *output, uint32_t i, u
 	int fd = file != NULL ? file->fd : STDOUT_FILENO;
 	int rc;
 
+	if (file != NULL)
+		warnx("output %s writes %s", output->name, file->path);
 	if (file != NULL && !rotate(sink, output, file, lane, &options))
 		return false;
 	if (file != NULL)

@@ -200,7 +200,10 @@ setup_queues(const struct sink *sink, uint16_t port, uint16_t rx, uint16_t tx)
 	return rc;
 }
 
-/* Configures and starts one port; asks again with as many queues each way if that is refused. */
+/*
+ * Configures and starts one port. net_tap wants as many queues one way as the other, and complains
+ * about anything else; other drivers of that kind are asked again.
+ */
 static bool
 start_port(struct sink *sink, uint16_t port, uint16_t rx, uint16_t tx)
 {
@@ -214,6 +217,8 @@ start_port(struct sink *sink, uint16_t port, uint16_t rx, uint16_t tx)
 		return cli_wrong("port %s has %u transmit queues, but %u lcores would send on it: "
 				 "give it more queues, or use fewer workers (-W)",
 			ethdev_name(port), info.max_tx_queues, tx);
+	if (strcmp(info.driver_name, "net_tap") == 0)
+		rx = tx = RTE_MAX(rx, tx);
 	choose_offloads(&info, &conf, rx);
 	rc = rte_eth_dev_configure(port, rx, tx, &conf);
 	if (rc != 0 && rx != tx) {
@@ -235,8 +240,8 @@ start_port(struct sink *sink, uint16_t port, uint16_t rx, uint16_t tx)
 }
 
 /*
- * Mirrored packets are 50 to 94 bytes longer than what the source's MTU lets through. Only ports
- * that are this program's alone get a larger MTU unasked: a NIC, a tap that it made.
+ * Mirrored packets are 50 to 94 bytes longer than what the source's MTU lets through. Only a NIC,
+ * which is this program's alone, gets a larger MTU unasked.
  */
 static bool
 raise_mtu(uint16_t port, uint32_t asked)
@@ -246,8 +251,7 @@ raise_mtu(uint16_t port, uint32_t asked)
 	int rc;
 
 	if (mtu == 0) {
-		if (rte_eth_dev_info_get(port, &info) != 0 ||
-			(!ethdev_is_pci(port) && strcmp(info.driver_name, "net_tap") != 0))
+		if (!ethdev_is_pci(port) || rte_eth_dev_info_get(port, &info) != 0)
 			return true;
 		mtu = RTE_MIN(info.max_mtu, MTU_MAX);
 	}
@@ -307,10 +311,11 @@ ports_add_to_lane(const struct sink *sink, uint32_t output, uint16_t lane)
 	uint32_t longest = MS_LENGTH_MAX;
 	bool segments = false;
 
-	/* a driver that can't set an MTU keeps none; two VLAN tags may come on top of it */
-	if (rte_eth_dev_get_mtu(port, &mtu) == 0 && rte_eth_dev_set_mtu(port, mtu) == 0)
-		longest = mtu + RTE_ETHER_HDR_LEN + 2 * RTE_VLAN_HLEN;
-	if (rte_eth_dev_info_get(port, &info) == 0)
+	if (rte_eth_dev_info_get(port, &info) == 0) {
+		/* a driver that receives any length keeps no MTU; two VLAN tags may come on top */
+		if (info.max_rx_pktlen < UINT16_MAX && rte_eth_dev_get_mtu(port, &mtu) == 0)
+			longest = mtu + RTE_ETHER_HDR_LEN + 2 * RTE_VLAN_HLEN;
 		segments = (info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS) != 0;
+	}
 	ms_lane_add_port(sink->lanes[lane], port, lane, longest, segments);
 }

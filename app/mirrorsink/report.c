@@ -130,7 +130,8 @@ print_devices(const struct sink *sink, FILE *out)
 			continue;
 		if (stats.imissed != 0)
 			fprintf(out,
-				"%s: %" PRIu64 " packets missed: the rx lcores were too slow\n",
+				"%s: %" PRIu64 " packets missed: its queues were full, or they did "
+				"not fit them\n",
 				ethdev_name(sink->mirrors[i]), stats.imissed);
 		if (stats.rx_nombuf != 0)
 			fprintf(out,

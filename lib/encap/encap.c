@@ -32,8 +32,9 @@ fill_ether(struct rte_ether_hdr *ether, const struct ms_encap_options *o, uint16
 	ether->ether_type = rte_cpu_to_be_16(type);
 }
 
+/* wire: 16 bytes, an array in DPDK 22.11 and a struct of its own in 24.11. */
 static void
-write_address(uint8_t *wire, struct ms_ip ip)
+write_address(void *wire, struct ms_ip ip)
 {
 	rte_be64_t half[2] = {rte_cpu_to_be_64(ip.hi), rte_cpu_to_be_64(ip.lo)};
 
@@ -69,8 +70,8 @@ ms_encap_init(struct ms_encap *encap, const struct ms_encap_options *options)
 		v6.ip.vtc_flow = rte_cpu_to_be_32(IPV6_V6);
 		v6.ip.proto = IPPROTO_UDP;
 		v6.ip.hop_limits = TTL;
-		write_address(v6.ip.src_addr, options->source);
-		write_address(v6.ip.dst_addr, options->target);
+		write_address(&v6.ip.src_addr, options->source);
+		write_address(&v6.ip.dst_addr, options->target);
 		fill_udp(&v6.udp, &v6.vxlan, options);
 		encap->length = sizeof(v6);
 		memcpy(encap->header, &v6, sizeof(v6));
