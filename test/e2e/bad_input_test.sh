@@ -173,7 +173,8 @@ bad_config "route with a session that is not there" tms-none 'Routes\[0\]' <<<"{
  \"TrafficMirrorSessions\": [$(session tms-1 eni-1 1 77)],
  \"Outputs\": [{\"Name\": \"a\", \"Type\": \"null\"}],
  \"Routes\": [{\"SessionId\": \"tms-none\", \"Outputs\": [\"a\"]}] }"
-bad_config "two sessions that collide" 77 'json:2:[0-9]+' 'json:3:[0-9]+' <<<"{\"TrafficMirrorSessions\": [
+bad_config "two sessions that collide" 77 'json:3:[0-9]+' 'json:4:[0-9]+' <<<"{
+ \"TrafficMirrorSessions\": [
  $(session tms-one eni-1 1 77),
  $(session tms-two eni-1 2 77)]}"
 bad_config "two sessions of one id" tms-same <<<"{\"TrafficMirrorSessions\": [

@@ -57,7 +57,8 @@ def gwlb(vni, options=AWS, **more):
 
 
 def all_cuts(packet, first=1, ends=None):
-    return [packet[:n] for n in range(first, len(packet) - len(INNER) + 1 if ends is None else ends)]
+    ends = len(packet) - len(INNER) + 1 if ends is None else ends
+    return [packet[:n] for n in range(first, ends)]
 
 
 def padded(packet, size=60):

@@ -179,8 +179,8 @@ def packet6():
 def frame(own):
     """An Ethernet frame to or from `own`, or between others."""
     if chance.random() < 0.03:
-        kind, body = chance.choice(((0x0806, bytes(28)), (0x88CC, bytes(50)), (0x0800, b"\x65" * 40),
-                                    (0x86DD, b"\x45" * 60)))
+        kind, body = chance.choice(((0x0806, bytes(28)), (0x88CC, bytes(50)),
+                                    (0x0800, b"\x65" * 40), (0x86DD, b"\x45" * 60)))
     else:
         kind, body = packet4() if chance.random() < 0.6 else packet6()
     ends = [own, "02:ff:00:00:00:99"]

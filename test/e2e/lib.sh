@@ -8,7 +8,7 @@
 #     test/e2e/aws_capture_test.sh          with the programs in build/, or
 #     MIRRORSINK=... MIRRORSOURCE=... test/e2e/aws_capture_test.sh
 #
-# KEEP=1 leaves the files of a run where they are. Exit status: 0, 1, or 77 for what cannot run here.
+# KEEP=1 leaves the files of a run where they are. Exit status: 0, 1, or 77 if it cannot run here.
 
 set -E # the ERR trap below also for what fails in a function
 
@@ -46,13 +46,14 @@ finish()
 {
 	local status=$? pid space mount log
 
-	trap - EXIT
+	trap - EXIT ERR
+	set +e
 	for pid in "${started[@]}"; do
-		kill -KILL "$pid" 2>/dev/null || true
+		kill -KILL "$pid" 2>/dev/null
 	done
-	wait "${started[@]}" 2>/dev/null || true
+	wait "${started[@]}" 2>/dev/null
 	for space in "${spaces[@]}"; do
-		ip netns del "$space" 2>/dev/null || true
+		ip netns del "$space" 2>/dev/null
 	done
 	if ((status != 0 && status != 77)); then
 		# what the programs said last
@@ -63,9 +64,10 @@ finish()
 			sort -rn | head -n 2 | cut -d ' ' -f 2-) >&2
 	fi
 	for mount in "${mounts[@]}"; do
-		umount "$mount" 2>/dev/null || true
+		umount "$mount" 2>/dev/null
 	done
-	rm -rf "/run/dpdk/$prefix"-*
+	# where the EAL leaves its telemetry socket, for root and for others
+	rm -rf {/run,/tmp,"${XDG_RUNTIME_DIR:-/tmp}"}/dpdk/"$prefix"-* 2>/dev/null
 	if [[ -n ${KEEP:-} ]]; then
 		echo "kept: $work"
 	else

@@ -12,8 +12,8 @@
 #
 # Succeeds if
 #  - all 2,000 frames of a paced run arrive, byte for byte and in order, no faster than the rate;
-#  - what the kernel of a sends meanwhile (pings, ARP requests) is counted as not_mirror: exactly the
-#    packets that b0 has received beyond the 2,000, and more than 0;
+#  - what the kernel of a sends meanwhile (pings, ARP requests) is counted as not_mirror: exactly
+#    the packets that b0 has received beyond the 2,000, and more than 0;
 #  - both programs end with status 0, and the ledgers balance.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"

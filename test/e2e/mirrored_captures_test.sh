@@ -5,7 +5,7 @@
 #
 # Succeeds if for every capture
 #  - mirrorsink ends with status 0 and a ledger that balances, with the fates that the judge finds;
-#  - the frames are the judge's own decapsulation: count, bytes, order, original lengths, timestamps;
+#  - the frames are the judge's own decapsulation: count, bytes, order, original lengths, times;
 #  - every frame stands under an interface named after its VNI.
 # vxlan_port_8472.pcap is taken with --vxlan-port 8472.
 set -euo pipefail

@@ -8,8 +8,8 @@
 #     40 flows both ways           +--> several of these at once, by routes
 #
 # Succeeds if, for each output, for -W 0, 1 and 2,
-#  - it gets the frames of its sessions, byte for byte: in order where one lcore writes; with several
-#    workers the same frames, each flow in order and in one file;
+#  - it gets the frames of its sessions, byte for byte: in order where one lcore writes; with
+#    several workers the same frames, each flow in order and in one file;
 #  - null counts them all; the ring takes what it has room for, and the rest is port_full;
 #  - --snaplen cuts what files keep, and the original length stays; --outer keeps the whole packet,
 #    in which tshark shows vxlan.vni;

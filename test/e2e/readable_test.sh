@@ -29,7 +29,7 @@ import packets as p
 
 work, chance = sys.argv[1], random.Random(int(sys.argv[2]))
 sessions = [("tms-0f1e2d3c4b5a69781", "web tier, Zürich", 1001, "10.1.0.10", "02:aa:00:00:00:01"),
-            ("tms-0f1e2d3c4b5a69782", "données → archive", 1002, "10.1.0.11", "02:aa:00:00:00:02"),
+            ("tms-0f1e2d3c4b5a69782", "données → ids", 1002, "10.1.0.11", "02:aa:00:00:00:02"),
             ("tms-0f1e2d3c4b5a69783", None, 1002, "10.1.0.12", "02:aa:00:00:00:03")]
 document, interfaces, made, expected = [], [], [], []
 for i, (name, description, vni, address, own) in enumerate(sessions):

@@ -24,7 +24,8 @@ made = []
 for i in range(100):
     body = p.udp(bytes(20), 40000, (53, 80, 443, 9)[i % 4])
     frame = p.ether(p.ipv4(body, p.UDP, "10.2.0.1", "10.3.0.1"), 0x0800)
-    made.append((i, p.mirror(frame, 100 + i % 10 // 9) if i % 20 else p.arp("10.2.0.1", "10.2.0.2")))
+    other = p.arp("10.2.0.1", "10.2.0.2")
+    made.append((i, p.mirror(frame, 100 + i % 10 // 9) if i % 20 else other))
 judge.write_pcap(f"{sys.argv[1]}/in.pcap", made)
 END
 cat >"$work/config.json" <<'END'
@@ -82,7 +83,8 @@ def reading(name):
 def numbers(path, node, found):
     """Every number in an answer, under a path of names."""
     if isinstance(node, dict):
-        own = [str(node[k]) for k in ("session", "filter", "direction", "rule", "name") if k in node]
+        names = ("session", "filter", "direction", "rule", "name")
+        own = [str(node[name]) for name in names if name in node]
         for key, value in node.items():
             if key not in ("vni", "rule", "under_way"):
                 numbers(path + own + [key], value, found)

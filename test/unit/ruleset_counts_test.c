@@ -14,12 +14,26 @@
 
 #define ANYWHERE "203.0.113.9"
 
-#define SESSION                                                             \
-	"'Outputs':[{'Name':'o0','Type':'null'}],'TrafficMirrorSessions':[" \
-	"{'TrafficMirrorSessionId':'a','VirtualNetworkId':1,'TrafficMirrorFilterId':'f'}]"
-#define RULE(number, action, port)                                          \
-	"{'RuleNumber':" number ",'RuleAction':'" action "','Protocol':17," \
-	"'DestinationPortRange':{'FromPort':" port ",'ToPort':" port "}}"
+#define SESSION                                    \
+	"'Outputs':[{'Name':'o0','Type':'null'}]," \
+	"'Sessions':[{'Session':'a','Vni':1,'Filter':'f'}]"
+
+/* A rule for UDP: its number and action, and the port. */
+#define RULE(number, action, port)                                    \
+	"{'Number':" #number ",'Action':'" #action "','Protocol':17," \
+	"'Ports':{'FromPort':" #port ",'ToPort':" #port "}}"
+
+/* A first ruleset, and another that has some of its rules, elsewhere and with other words. */
+#define COUNTED                                                                              \
+	"{" SESSION ",'Filters':[{'Filter':'e','Ingress':[" RULE(10, accept,                 \
+		53) "]},{'Filter':'f','NetworkServices':['amazon-dns'],'Ingress':[" RULE(10, \
+		accept, 53) "," RULE(20, reject, 80) "," RULE(30, accept,                    \
+		443) "],'Egress':[" RULE(10, accept, 53) "]}]}"
+#define CHANGED                                                                                \
+	"{" SESSION ",'Filters':[{'Filter':'f',"                                               \
+	"'NetworkServices':['amazon-dns'],'Ingress':[" RULE(5, accept, 7) "," RULE(20, accept, \
+		81) "," RULE(30, accept, 443) "," RULE(40, accept, 53) "],'Egress':[" RULE(20, \
+		accept, 7) "]},{'Filter':'a','Ingress':[" RULE(20, accept, 53) "]}]}"
 
 /* Hits of a rule: by filter id, direction and number. Fails if there is no such rule. */
 static uint64_t
@@ -63,17 +77,7 @@ ask_times(const struct ms_ruleset *r, uint16_t port, unsigned int times)
 static struct ms_ruleset *
 counted(void)
 {
-	return test_rules("{" SESSION ",'TrafficMirrorFilters':[{'TrafficMirrorFilterId':'e',"
-			  "'IngressFilterRules':[" RULE("10", "accept",
-				  "53") "]},"
-					"{'TrafficMirrorFilterId':'f',"
-					"'NetworkServices':['amazon-dns'],"
-					"'IngressFilterRules':[" RULE("10", "accept",
-						"53") "," RULE("20", "reject", "80") "," RULE("30",
-						"accept", "443") "],"
-								 "'EgressFilterRules':[" RULE("10",
-									 "accept", "53") "]}]}",
-		2);
+	return test_rules(COUNTED, 2);
 }
 
 static void
@@ -132,22 +136,7 @@ test_inherited(void **state)
 	p.key.dst.lo = 0xa9fea9fd;
 	ms_filter_burst(now->base, &p, 1, now->hits[1]);
 
-	assert_int_equal(
-		ms_ruleset_publish(&cell,
-			test_rules("{" SESSION
-				   ",'TrafficMirrorFilters':[{'TrafficMirrorFilterId':'f',"
-				   "'NetworkServices':['amazon-dns'],"
-				   "'IngressFilterRules':[" RULE("5", "accept", "7") "," RULE(
-					   "20", "accept", "81") "," RULE("30", "accept",
-					   "443") "," RULE("40", "accept",
-					   "53") "],"
-						 "'EgressFilterRules':[" RULE("20", "accept",
-							 "7") "]},"
-							      "{'TrafficMirrorFilterId':'a',"
-							      "'IngressFilterRules':[" RULE(
-								      "20", "accept", "53") "]}]}",
-				2)),
-		0);
+	assert_int_equal(ms_ruleset_publish(&cell, test_rules(CHANGED, 2)), 0);
 	now = ms_ruleset_get(&cell);
 	assert_int_equal(hits(now, "f", IN, 5), 0);
 	assert_int_equal(hits(now, "f", IN, 20), 3);
@@ -207,21 +196,20 @@ large_account(void)
 	char *json;
 	FILE *out = open_memstream(&json, &size);
 
-	fputs("{'Outputs':[{'Name':'o0','Type':'null'}],'TrafficMirrorSessions':[", out);
+	fputs("{'Outputs':[{'Name':'o0','Type':'null'}],'Sessions':[", out);
 	for (uint32_t i = 0; i < ACCOUNT; i++)
 		fprintf(out,
-			"%s{'TrafficMirrorSessionId':'s%u','VirtualNetworkId':%u,"
-			"'TrafficMirrorFilterId':'f%u'}",
+			"%s{'Session':'s%u','Vni':%u,"
+			"'Filter':'f%u'}",
 			i == 0 ? "" : ",", i, i, i);
-	fputs("],'TrafficMirrorFilters':[", out);
+	fputs("],'Filters':[", out);
 	for (uint32_t i = 0; i < ACCOUNT; i++) {
-		fprintf(out, "%s{'TrafficMirrorFilterId':'f%u','IngressFilterRules':[",
-			i == 0 ? "" : ",", i);
+		fprintf(out, "%s{'Filter':'f%u','Ingress':[", i == 0 ? "" : ",", i);
 		for (uint32_t n = 1; n <= 10; n++)
 			fprintf(out,
-				"%s{'RuleNumber':%u,'RuleAction':'%s','Protocol':%u,"
+				"%s{'Number':%u,'Action':'%s','Protocol':%u,"
 				"'SourceCidrBlock':'%u.%u.%u.0/%u',"
-				"'DestinationPortRange':{'FromPort':%u,'ToPort':%u}}",
+				"'Ports':{'FromPort':%u,'ToPort':%u}}",
 				n == 1 ? "" : ",", n, n % 3 == 0 ? "reject" : "accept",
 				n % 2 == 0 ? 6 : 17, n < 10 ? 192 : 0, n < 10 ? i % 256 : 0,
 				n < 10 ? n : 0, n < 10 ? 24 : 0, i % 1000 + n, i % 1000 + n * 100);

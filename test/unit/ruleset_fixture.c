@@ -27,6 +27,36 @@ test_rules_teardown(void **state)
 	return 0;
 }
 
+/* Copies a key or value from behind its opening quote, written out if it is short for another.
+ * Returns where it ends. */
+static const char *
+copy_word(FILE *file, const char *word)
+{
+	static const char *const longer[][2] = {
+		{"Sessions", "TrafficMirrorSessions"},
+		{"Session", "TrafficMirrorSessionId"},
+		{"Vni", "VirtualNetworkId"},
+		{"Filters", "TrafficMirrorFilters"},
+		{"Filter", "TrafficMirrorFilterId"},
+		{"Eni", "NetworkInterfaceId"},
+		{"Ingress", "IngressFilterRules"},
+		{"Egress", "EgressFilterRules"},
+		{"Number", "RuleNumber"},
+		{"Action", "RuleAction"},
+		{"Ports", "DestinationPortRange"},
+	};
+	size_t n = strcspn(word, "'");
+
+	for (unsigned int i = 0; i < RTE_DIM(longer); i++) {
+		if (n == strlen(longer[i][0]) && strncmp(word, longer[i][0], n) == 0) {
+			fprintf(file, "\"%s\"", longer[i][1]);
+			return word + n;
+		}
+	}
+	fprintf(file, "\"%.*s\"", (int)n, word);
+	return word + n;
+}
+
 struct ms_config *
 test_config(const char *json)
 {
@@ -38,8 +68,12 @@ test_config(const char *json)
 	int rc;
 
 	assert_non_null(file);
-	for (; *json != '\0'; json++)
-		fputc(*json == '\'' ? '"' : *json, file);
+	for (; *json != '\0'; json++) {
+		if (*json == '\'')
+			json = copy_word(file, json + 1);
+		else
+			fputc(*json, file);
+	}
 	assert_int_equal(fclose(file), 0);
 	rc = ms_config_read(&config, files, 1, &error);
 	unlink(path);

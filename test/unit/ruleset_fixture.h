@@ -16,7 +16,11 @@ extern struct ms_session_registry *test_registry;
 int test_rules_setup(void **state);
 int test_rules_teardown(void **state);
 
-/* A configuration from JSON that has ' for ". Fails the test if it is refused. */
+/*
+ * A configuration from JSON that has ' for ", and short words for some of AWS's: Sessions, Session,
+ * Vni, Filters, Filter, Eni, Ingress, Egress, Number, Action, Ports. Fails the test if it is
+ * refused.
+ */
 struct ms_config *test_config(const char *json);
 
 /* A ruleset of it for so many readers, whose sessions are in test_registry. */

@@ -14,23 +14,20 @@
 #define PUBLISHES 2000u
 #define SESSIONS  8u
 
-#define SESSION(n)                                                                                \
-	"{'TrafficMirrorSessionId':'s" #n "','VirtualNetworkId':" #n ",'TrafficMirrorFilterId':'" \
-	                                                             "f'}"
-#define JSON(output)                                                                               \
-	"{'Outputs':[{'Name':'o0','Type':'null'},{'Name':'o1','Type':'null'}],"                    \
-	"'Routes':[{'Outputs':['" output                                                           \
-	"']}],'TrafficMirrorSessions':[" SESSION(0) "," SESSION(1) "," SESSION(2) "," SESSION(     \
-		3) "," SESSION(4) "," SESSION(5) "," SESSION(6) "," SESSION(7) "],'"               \
-	                                                                       "TrafficMirrorFilt" \
-	                                                                       "ers':[{'"          \
-	                                                                       "TrafficMirrorFilt" \
-	                                                                       "erId':'f',"        \
-									       "'IngressFilterRul" \
-	                                                                       "es':[{'"           \
-	                                                                       "RuleNumber':10,'"  \
-	                                                                       "RuleAction':'"     \
-	                                                                       "accept'}]}]}"
+#define SESSION(n) "{'Session':'s" #n "','Vni':" #n ",'Filter':'f'}"
+#define REST                                                                                       \
+	"'Sessions':[" SESSION(0) "," SESSION(1) "," SESSION(2) "," SESSION(3) "," SESSION(        \
+		4) "," SESSION(5) "," SESSION(6) "," SESSION(7) "],'Filters':[{'Filter':'f',"      \
+								"'Ingress':[{'Number':10,'Action'" \
+								":'accept'}]}]}"
+
+/* Eight sessions, whose frames go to o0 or all of them to o1. */
+static const char *const configs[2] = {
+	"{'Outputs':[{'Name':'o0','Type':'null'},{'Name':'o1','Type':'null'}],"
+	"'Routes':[{'Outputs':['o0']}]," REST,
+	"{'Outputs':[{'Name':'o0','Type':'null'},{'Name':'o1','Type':'null'}],"
+	"'Routes':[{'Outputs':['o1']}]," REST,
+};
 
 static struct ms_ruleset_cell cell;
 
@@ -94,11 +91,11 @@ test_publish(void **state)
 	uint64_t hits, services;
 	pthread_t thread;
 
-	assert_int_equal(ms_ruleset_cell_init(&cell, test_rules(JSON("o0"), 1), 1), 0);
+	assert_int_equal(ms_ruleset_cell_init(&cell, test_rules(configs[0], 1), 1), 0);
 	assert_int_equal(pthread_create(&thread, NULL, read_all, &reader), 0);
 	for (uint32_t i = 1; i <= PUBLISHES; i++) {
 		uint64_t seen = atomic_load_explicit(&reader.seen, memory_order_relaxed);
-		struct ms_ruleset *next = test_rules(i % 2 == 0 ? JSON("o0") : JSON("o1"), 1);
+		struct ms_ruleset *next = test_rules(configs[i % 2], 1);
 
 		/* each is in use for a burst at least */
 		while (atomic_load_explicit(&reader.seen, memory_order_relaxed) < seen + 2)

@@ -12,27 +12,20 @@
 
 #define ANYWHERE "203.0.113.9"
 
-/* Accepts UDP to one port, coming in. */
-#define FILTER(name, port)                                                            \
-	"{'TrafficMirrorFilterId':'" name "','IngressFilterRules':[{'RuleNumber':10," \
-	"'RuleAction':'accept','TrafficDirection':'ingress','Protocol':17,"           \
-	"'DestinationPortRange':{'FromPort':" port ",'ToPort':" port "}}]}"
+#define UDP_TO(port)                                               \
+	"'Ingress':[{'Number':10,'Action':'accept','Protocol':17," \
+	"'Ports':{'FromPort':" port ",'ToPort':" port "}}]"
 
-#define SESSION(name, vni) "{'TrafficMirrorSessionId':'" name "','VirtualNetworkId':" vni "}"
-#define SESSION_OF(name, vni, eni)                                     \
-	"{'TrafficMirrorSessionId':'" name "','VirtualNetworkId':" vni \
-	",'NetworkInterfaceId':'" eni "'}"
-#define SESSION_WITH(name, vni, filter)                                \
-	"{'TrafficMirrorSessionId':'" name "','VirtualNetworkId':" vni \
-	",'TrafficMirrorFilterId':'" filter "'}"
+/* Accept UDP to one port, coming in. */
+#define FILTERS "'Filters':[{'Filter':'f53'," UDP_TO("53") "},{'Filter':'f80'," UDP_TO("80") "}]"
 
 #define INTERFACES                                                                         \
 	"'NetworkInterfaces':["                                                            \
-	"{'NetworkInterfaceId':'eni-a','PrivateIpAddress':'10.0.0.1',"                     \
+	"{'Eni':'eni-a','PrivateIpAddress':'10.0.0.1',"                                    \
 	"'MacAddress':'02:00:00:00:00:0a'},"                                               \
-	"{'NetworkInterfaceId':'eni-b','PrivateIpAddress':'10.0.0.2',"                     \
+	"{'Eni':'eni-b','PrivateIpAddress':'10.0.0.2',"                                    \
 	"'Ipv6Addresses':[{'Ipv6Address':'2001:db8::b'},{'Ipv6Address':'2001:db8::bb'}]}," \
-	"{'NetworkInterfaceId':'eni-c','Ipv6Addresses':[{'Ipv6Address':'::a00:1'}]}]"
+	"{'Eni':'eni-c','Ipv6Addresses':[{'Ipv6Address':'::a00:1'}]}]"
 
 #define OUTPUTS                                                               \
 	"'Outputs':[{'Name':'o0','Type':'null'},{'Name':'o1','Type':'null'}," \
@@ -57,8 +50,8 @@ test_learned(void **state)
 static void
 test_by_vni(void **state)
 {
-	struct ms_ruleset *r = test_rules("{" OUTPUTS ",'TrafficMirrorSessions':[" SESSION(
-						  "a", "0") "," SESSION("b", "16777215") "]}",
+	struct ms_ruleset *r = test_rules("{" OUTPUTS ",'Sessions':[{'Session':'a','Vni':0},"
+					  "{'Session':'b','Vni':16777215}]}",
 		1);
 
 	assert_int_equal(ms_session_count(test_registry), 2);
@@ -69,9 +62,11 @@ test_by_vni(void **state)
 	ms_ruleset_free(r);
 }
 
-#define SHARED                                                                             \
-	"'TrafficMirrorSessions':[" SESSION_OF("a", "5", "eni-a") "," SESSION_OF("b", "5", \
-		"eni-b") "," SESSION_OF("c", "5", "eni-c") "," SESSION_OF("a6", "6", "eni-a") "]"
+#define SHARED                                               \
+	"'Sessions':[{'Session':'a','Vni':5,'Eni':'eni-a'}," \
+	"{'Session':'b','Vni':5,'Eni':'eni-b'},"             \
+	"{'Session':'c','Vni':5,'Eni':'eni-c'},"             \
+	"{'Session':'a6','Vni':6,'Eni':'eni-a'}]"
 
 /* What holds of shared VNIs whether sources are checked or not. */
 static void
@@ -122,9 +117,10 @@ test_strict(void **state)
 static void
 test_strict_without_interface(void **state)
 {
-	struct ms_ruleset *r = test_rules(
-		"{" INTERFACES ",'SourceCheck':'strict','TrafficMirrorSessions':[" SESSION_OF("a",
-			"5", "eni-a") "," SESSION_OF("x", "5", "eni-x") "," SESSION("y", "6") "]}",
+	struct ms_ruleset *r = test_rules("{" INTERFACES ",'SourceCheck':'strict','Sessions':["
+					  "{'Session':'a','Vni':5,'Eni':'eni-a'},"
+					  "{'Session':'x','Vni':5,'Eni':'eni-x'},"
+					  "{'Session':'y','Vni':6}]}",
 		1);
 
 	assert_string_equal(
@@ -203,18 +199,19 @@ test_fates_stay(void **state)
 static void
 test_routes(void **state)
 {
-	struct ms_ruleset *r = test_rules(
-		"{" OUTPUTS ",'TrafficMirrorFilters':[" FILTER("f53", "53") "," FILTER(
-			"f80", "80") "],'TrafficMirrorSessions':[" SESSION("a",
-			"1") "," SESSION("b", "2") "," SESSION_WITH("c", "3",
-			"f80") "],'Routes':["
-			       "{'SessionId':'a','Outputs':['o0']},"
-			       "{'SessionId':'b','VirtualNetworkId':2,'Outputs':['o0']},"
-			       "{'SessionId':'b','VirtualNetworkId':9,'Outputs':['o3']},"
-			       "{'VirtualNetworkId':2,'Outputs':['o1']},"
-			       "{'FilterId':'f53','Outputs':['o2']},"
-			       "{'SessionId':'b','FilterId':'f80','Outputs':['o2','o3']}]}",
-		1);
+	struct ms_ruleset *r =
+		test_rules("{" OUTPUTS "," FILTERS ",'Sessions':["
+			   "{'Session':'a','Vni':1},"
+			   "{'Session':'b','Vni':2},"
+			   "{'Session':'c','Vni':3,'Filter':'f80'}],"
+			   "'Routes':["
+			   "{'SessionId':'a','Outputs':['o0']},"
+			   "{'SessionId':'b','VirtualNetworkId':2,'Outputs':['o0']},"
+			   "{'SessionId':'b','VirtualNetworkId':9,'Outputs':['o3']},"
+			   "{'VirtualNetworkId':2,'Outputs':['o1']},"
+			   "{'FilterId':'f53','Outputs':['o2']},"
+			   "{'SessionId':'b','FilterId':'f80','Outputs':['o2','o3']}]}",
+			1);
 
 	assert_int_equal(test_outputs(r, ANYWHERE, 1, 53, "a"), 1 | 4);
 	assert_int_equal(test_outputs(r, ANYWHERE, 1, 80, "a"), 1);
@@ -230,11 +227,10 @@ test_routes(void **state)
 static void
 test_no_route(void **state)
 {
-	struct ms_ruleset *r =
-		test_rules("{" OUTPUTS ",'TrafficMirrorSessions':[" SESSION("a", "1") "," SESSION(
-				   "b", "2") "],"
-					     "'Routes':[{'SessionId':'b','Outputs':['o3']}]}",
-			1);
+	struct ms_ruleset *r = test_rules("{" OUTPUTS ",'Sessions':[{'Session':'a','Vni':1},"
+					  "{'Session':'b','Vni':2}],"
+					  "'Routes':[{'SessionId':'b','Outputs':['o3']}]}",
+		1);
 
 	assert_int_equal(test_fate(r, ANYWHERE, 1, 1), MS_FATE_NO_ROUTE);
 	assert_int_equal(test_outputs(r, ANYWHERE, 2, 1, "b"), 8);
@@ -245,14 +241,13 @@ test_no_route(void **state)
 static void
 test_learned_routes(void **state)
 {
-	struct ms_ruleset *r = test_rules(
-		"{" OUTPUTS ",'TrafficMirrorFilters':[" FILTER(
-			"f53", "53") "],'Routes':["
-				     "{'VirtualNetworkId':64,'Outputs':['o0']},"
-				     "{'VirtualNetworkId':64,'FilterId':'f53','Outputs':['o1']},"
-				     "{'VirtualNetworkId':65,'FilterId':'f53','Outputs':['o1']},"
-				     "{'SessionId':'vni64','Outputs':['o3']}]}",
-		1);
+	struct ms_ruleset *r =
+		test_rules("{" OUTPUTS "," FILTERS ",'Routes':["
+			   "{'VirtualNetworkId':64,'Outputs':['o0']},"
+			   "{'VirtualNetworkId':64,'FilterId':'f53','Outputs':['o1']},"
+			   "{'VirtualNetworkId':65,'FilterId':'f53','Outputs':['o1']},"
+			   "{'SessionId':'vni64','Outputs':['o3']}]}",
+			1);
 
 	assert_int_equal(test_outputs(r, ANYWHERE, 64, 53, "vni64"), 1 | 2);
 	assert_int_equal(test_outputs(r, ANYWHERE, 64, 54, "vni64"), 1);
@@ -266,11 +261,10 @@ test_learned_routes(void **state)
 static void
 test_every_session(void **state)
 {
-	const struct ms_config_output output = {
-		.name = "w", .type = MS_OUTPUT_NULL};
+	const struct ms_config_output output = {.name = "w", .type = MS_OUTPUT_NULL};
 	struct ms_config *config = test_config(
-		"{" OUTPUTS ",'UnknownSession':'deliver','TrafficMirrorSessions':[" SESSION(
-			"a", "1") "],'Routes':[{'SessionId':'a','Outputs':['o1']}]}");
+		"{" OUTPUTS ",'UnknownSession':'deliver','Sessions':[{'Session':'a','Vni':1}],"
+		"'Routes':[{'SessionId':'a','Outputs':['o1']}]}");
 	struct ms_config_error error;
 	struct ms_ruleset *r;
 
@@ -301,9 +295,8 @@ test_most_outputs(void **state)
 static void
 test_filter_not_loaded(void **state)
 {
-	struct ms_ruleset *r = test_rules("{" OUTPUTS ",'TrafficMirrorSessions':[" SESSION_WITH(
-						  "a", "1", "tmf-elsewhere") "]}",
-		1);
+	struct ms_ruleset *r = test_rules(
+		"{" OUTPUTS ",'Sessions':[{'Session':'a','Vni':1,'Filter':'elsewhere'}]}", 1);
 
 	assert_int_equal(test_outputs(r, ANYWHERE, 1, 1, "a"), 0xf);
 	ms_ruleset_free(r);
@@ -313,19 +306,19 @@ test_filter_not_loaded(void **state)
 static void
 test_policies_shared(void **state)
 {
-	struct ms_ruleset *r =
-		test_rules("{" OUTPUTS ",'TrafficMirrorFilters':[" FILTER("f53", "53") "," FILTER(
-				   "f80", "80") "],'TrafficMirrorSessions':[" SESSION_WITH("a", "1",
-				   "f53") "," SESSION_WITH("b", "2", "f53") "," SESSION_WITH("c",
-				   "3", "f80") "," SESSION("d",
-				   "4") "],'Routes':["
-					"{'SessionId':'a','Outputs':['o0','o1']},"
-					"{'VirtualNetworkId':2,'Outputs':['o1']},"
-					"{'SessionId':'b','FilterId':'f80','Outputs':['o1']},"
-					"{'SessionId':'c','Outputs':['o1']},"
-					"{'SessionId':'d','Outputs':['o1']},"
-					"{'Outputs':['o0']}]}",
-			1);
+	struct ms_ruleset *r = test_rules("{" OUTPUTS "," FILTERS ",'Sessions':["
+					  "{'Session':'a','Vni':1,'Filter':'f53'},"
+					  "{'Session':'b','Vni':2,'Filter':'f53'},"
+					  "{'Session':'c','Vni':3,'Filter':'f80'},"
+					  "{'Session':'d','Vni':4}],"
+					  "'Routes':["
+					  "{'SessionId':'a','Outputs':['o0','o1']},"
+					  "{'VirtualNetworkId':2,'Outputs':['o1']},"
+					  "{'SessionId':'b','FilterId':'f80','Outputs':['o1']},"
+					  "{'SessionId':'c','Outputs':['o1']},"
+					  "{'SessionId':'d','Outputs':['o1']},"
+					  "{'Outputs':['o0']}]}",
+		1);
 
 	/* a: f53 to o0 o1; b: the same, its route through f80 adds nothing; c: f80; d: none */
 	assert_int_equal(r->policies_n, 3);
@@ -354,21 +347,17 @@ static void
 test_resolvers(void **state)
 {
 	struct ms_ruleset *r = test_rules(
-		"{'TrafficMirrorFilters':[{'TrafficMirrorFilterId':'dns',"
-		"'NetworkServices':['amazon-dns']}],"
+		"{'Filters':[{'Filter':'dns','NetworkServices':['amazon-dns']}],"
 		"'Vpcs':[{'VpcId':'vpc-a','CidrBlock':'10.1.0.0/16','CidrBlockAssociationSet':["
 		"{'CidrBlock':'10.1.0.0/16'},{'CidrBlock':'100.64.16.0/20'}]},"
 		"{'VpcId':'vpc-b','CidrBlock':'172.31.0.0/16'}],"
 		"'NetworkInterfaces':["
-		"{'NetworkInterfaceId':'eni-a','VpcId':'vpc-a','PrivateIpAddress':'10.1.0.9'},"
-		"{'NetworkInterfaceId':'eni-b','VpcId':'vpc-b','PrivateIpAddress':'172.31.0.9'}],"
-		"'Outputs':[{'Name':'o0','Type':'null'}],'TrafficMirrorSessions':["
-		"{'TrafficMirrorSessionId':'a','VirtualNetworkId':1,'NetworkInterfaceId':'eni-a',"
-		"'TrafficMirrorFilterId':'dns'},"
-		"{'TrafficMirrorSessionId':'b','VirtualNetworkId':2,'NetworkInterfaceId':'eni-b',"
-		"'TrafficMirrorFilterId':'dns'},"
-		"{'TrafficMirrorSessionId':'c','VirtualNetworkId':3,"
-		"'TrafficMirrorFilterId':'dns'}]}",
+		"{'Eni':'eni-a','VpcId':'vpc-a','PrivateIpAddress':'10.1.0.9'},"
+		"{'Eni':'eni-b','VpcId':'vpc-b','PrivateIpAddress':'172.31.0.9'}],"
+		"'Outputs':[{'Name':'o0','Type':'null'}],'Sessions':["
+		"{'Session':'a','Vni':1,'Eni':'eni-a','Filter':'dns'},"
+		"{'Session':'b','Vni':2,'Eni':'eni-b','Filter':'dns'},"
+		"{'Session':'c','Vni':3,'Filter':'dns'}]}",
 		1);
 
 	assert_int_equal(r->policies_n, 3);
