@@ -184,6 +184,8 @@ ms_session_learn(struct ms_session_registry *registry, uint32_t vni, struct ms_i
 	learned_find(registry, vni, &entry);
 	if (entry != 0)
 		return (uint32_t)(entry >> 32) - 1;
+	if (ms_session_count(registry) == MS_SESSIONS_MAX)
+		return MS_SESSION_NONE;
 
 	pthread_mutex_lock(&registry->lock);
 	i = learned_find(registry, vni, &entry);

@@ -154,6 +154,8 @@ class Reference:
                 return session
         if of_vni and self.strict:
             raise judge.Fate("source_mismatch")
+        if len(of_vni) == 1:  # without a check nobody else can be meant
+            return of_vni[0]
         if self.learn:  # a session of its VNI, without a filter
             return {
                 "TrafficMirrorSessionId": f"vni{vni}",

@@ -24,16 +24,21 @@
 	"'Ports':{'FromPort':" #port ",'ToPort':" #port "}}"
 
 /* A first ruleset, and another that has some of its rules, elsewhere and with other words. */
-#define COUNTED                                                                              \
-	"{" SESSION ",'Filters':[{'Filter':'e','Ingress':[" RULE(10, accept,                 \
-		53) "]},{'Filter':'f','NetworkServices':['amazon-dns'],'Ingress':[" RULE(10, \
-		accept, 53) "," RULE(20, reject, 80) "," RULE(30, accept,                    \
-		443) "],'Egress':[" RULE(10, accept, 53) "]}]}"
-#define CHANGED                                                                                \
-	"{" SESSION ",'Filters':[{'Filter':'f',"                                               \
-	"'NetworkServices':['amazon-dns'],'Ingress':[" RULE(5, accept, 7) "," RULE(20, accept, \
-		81) "," RULE(30, accept, 443) "," RULE(40, accept, 53) "],'Egress':[" RULE(20, \
-		accept, 7) "]},{'Filter':'a','Ingress':[" RULE(20, accept, 53) "]}]}"
+/* clang-format off */
+#define COUNTED                                                              \
+	"{" SESSION ",'Filters':["                                           \
+	"{'Filter':'e','Ingress':[" RULE(10, accept, 53) "]},"               \
+	"{'Filter':'f','NetworkServices':['amazon-dns'],'Ingress':["         \
+	RULE(10, accept, 53) "," RULE(20, reject, 80) ","                    \
+	RULE(30, accept, 443) "],'Egress':[" RULE(10, accept, 53) "]}]}"
+#define CHANGED                                                              \
+	"{" SESSION ",'Filters':["                                           \
+	"{'Filter':'f','NetworkServices':['amazon-dns'],'Ingress':["         \
+	RULE(5, accept, 7) "," RULE(20, accept, 81) ","                      \
+	RULE(30, accept, 443) "," RULE(40, accept, 53) "],"                  \
+	"'Egress':[" RULE(20, accept, 7) "]},"                               \
+	"{'Filter':'a','Ingress':[" RULE(20, accept, 53) "]}]}"
+/* clang-format on */
 
 /* Hits of a rule: by filter id, direction and number. Fails if there is no such rule. */
 static uint64_t

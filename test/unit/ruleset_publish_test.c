@@ -14,12 +14,16 @@
 #define PUBLISHES 2000u
 #define SESSIONS  8u
 
-#define SESSION(n) "{'Session':'s" #n "','Vni':" #n ",'Filter':'f'}"
-#define REST                                                                                       \
-	"'Sessions':[" SESSION(0) "," SESSION(1) "," SESSION(2) "," SESSION(3) "," SESSION(        \
-		4) "," SESSION(5) "," SESSION(6) "," SESSION(7) "],'Filters':[{'Filter':'f',"      \
-								"'Ingress':[{'Number':10,'Action'" \
-								":'accept'}]}]}"
+#define REST                                                 \
+	"'Sessions':[{'Session':'s0','Vni':0,'Filter':'f'}," \
+	"{'Session':'s1','Vni':1,'Filter':'f'},"             \
+	"{'Session':'s2','Vni':2,'Filter':'f'},"             \
+	"{'Session':'s3','Vni':3,'Filter':'f'},"             \
+	"{'Session':'s4','Vni':4,'Filter':'f'},"             \
+	"{'Session':'s5','Vni':5,'Filter':'f'},"             \
+	"{'Session':'s6','Vni':6,'Filter':'f'},"             \
+	"{'Session':'s7','Vni':7,'Filter':'f'}],"            \
+	"'Filters':[{'Filter':'f','Ingress':[{'Number':10,'Action':'accept'}]}]}"
 
 /* Eight sessions, whose frames go to o0 or all of them to o1. */
 static const char *const configs[2] = {
