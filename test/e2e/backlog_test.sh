@@ -44,7 +44,7 @@ reader=$!
 started+=("$reader")
 
 in_space=(ip netns exec "$space_b")
-program_line "$MIRRORSINK" backlog --vdev=net_af_packet0,iface=b0 -- -w - --summary "$work/s.json"
+program_line "$MIRRORSINK" backlog "$b0" -- -w - --summary "$work/s.json"
 in_space=()
 "${line[@]}" >"$work/pipe" 2>"$work/backlog.err" &
 pid=$!

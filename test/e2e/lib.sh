@@ -258,8 +258,13 @@ assert_equal()
 	[[ $1 == "$2" ]] || fail "$3: $1, expected $2"
 }
 
-# wire: two namespaces joined by a veth pair of MTU 9000, quiet: no IPv6, no addresses, no offloads
-# that would leave checksums open. $space_a has a0, $space_b has b0.
+# Port of the sink on b0. The ring is long enough that nothing is lost in the kernel while another
+# process has the processor for a second.
+# shellcheck disable=SC2034 # used by the tests
+b0=--vdev=net_af_packet0,iface=b0,framecnt=8192
+
+# wire: two namespaces joined by a veth pair of MTU 9000, and quiet: no IPv6, no addresses. $space_a
+# has a0, $space_b has b0.
 wire()
 {
 	local space one

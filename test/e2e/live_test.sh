@@ -42,7 +42,7 @@ arrived()
 }
 
 in_space=(ip netns exec "$space_b")
-sink_start live --vdev=net_af_packet0,iface=b0 -- -w "$work/out.pcapng" --summary "$work/s.json"
+sink_start live "$b0" -- -w "$work/out.pcapng" --summary "$work/s.json"
 sink_pid=$pid
 before=$(arrived)
 
@@ -80,6 +80,8 @@ judge.demand(times == sorted(times), "timestamps go back")
 spread = (times[-1] - times[0]) / 1e6
 judge.demand(spread >= 900, "2,000 frames at 2,000 a second took %d ms", spread)
 judge.demand(took >= 1000, "the source ended after %d ms", took)
+sent = judge.load(f"{work}/source.json")
+judge.demand(sent["fates"]["mirrored"] == 2000 and sent["balanced"], "sent: %r", sent)
 summary = judge.load(f"{work}/s.json")
 print(f"{wire} packets on the wire, {summary['fates']['not_mirror']} of them no mirror traffic")
 judge.check_fates(summary, {"delivered": 2000, "not_mirror": wire - 2000})

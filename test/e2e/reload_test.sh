@@ -95,7 +95,7 @@ reload_complaint()
 
 filter 7101 53
 in_space=(ip netns exec "$space_b")
-sink_start reload --vdev=net_af_packet0,iface=b0 -- -c "$work/filters.json" \
+sink_start reload "$b0" -- -c "$work/filters.json" \
 	-c "$work/sessions.json" -w "$work/out.pcapng" --summary "$work/s.json"
 sink_pid=$pid
 in_space=()

@@ -65,13 +65,13 @@ for round in "0 TERM pcapng" "1 TERM pcap" "1 INT pcapng"; do
 	read -r workers signal form <<<"$round"
 	use_lcores $((workers + 2))
 	in_space=(ip netns exec "$space_b")
-	sink_start "live-$workers-$signal" --vdev=net_af_packet0,iface=b0 -- -W "$workers" \
+	sink_start "live-$workers-$signal" "$b0" -- -W "$workers" \
 		-w "$work/live.$form" --summary "$work/s.json"
 	sink_pid=$pid
 	use_other_lcores
 	in_space=(ip netns exec "$space_a")
 	source_start "source-$workers-$signal" --vdev=net_af_packet0,iface=a0 \
-		"--vdev=net_pcap0,rx_pcap=$work/in.pcap" -- -t net_af_packet0 --rate 10000 --loop 0 \
+		"--vdev=net_pcap0,rx_pcap=$work/in.pcap" -- -t net_af_packet0 --rate 5000 --loop 0 \
 		--target-mac 02:00:00:00:00:02 --summary "$work/source.json"
 	source_pid=$pid
 	in_space=()
@@ -79,9 +79,11 @@ for round in "0 TERM pcapng" "1 TERM pcap" "1 INT pcapng"; do
 	limit=20 stop "$sink_pid" "$signal" || fail "$round: mirrorsink ends with status $?"
 	limit=20 stop "$source_pid" || fail "$round: mirrorsource ends with status $?"
 	assert_ledger "$work/s.json"
-	check "$work/live.$form" "$work/s.json" "$work/in.pcap" <<-'END'
+	check "$work/live.$form" "$work/s.json" "$work/in.pcap" "$work/source.json" <<-'END'
 		import sys, judge
-		path, summary, given = sys.argv[1:]
+		path, summary, given, source = sys.argv[1:]
+		sent = judge.load(source)["fates"]
+		judge.demand(sum(sent.values()) == sent["mirrored"], "not all is sent: %r", sent)
 		after, summary = judge.read(path), judge.load(summary)
 		delivered = summary["fates"]["delivered"]
 		judge.demand(summary["outputs"][0]["written"] == delivered, "%r", summary["outputs"])

@@ -366,8 +366,8 @@ test_add_output(void **state)
 	assert_refused(config, &output, "of this name is defined at the command line:0:0 already");
 	name[0] = 'W';
 	file[0] = 'w';
-	assert_refused(config, &output,
-		"belongs to output written of the command line:0:0 already");
+	assert_refused(
+		config, &output, "belongs to output written of the command line:0:0 already");
 	output = (struct ms_config_output){.name = name, .type = MS_OUTPUT_PORT, .port = file};
 	file[0] = '\xff';
 	assert_refused(config, &output, "not UTF-8");
