@@ -35,7 +35,7 @@ cli_number(const char *option, const char *text, long long min, long long max, u
 bool
 cli_number32(const char *option, const char *text, long long min, long long max, uint32_t *value)
 {
-	uint64_t number;
+	uint64_t number = 0;
 
 	if (!cli_number(option, text, min, max, &number))
 		return false;

@@ -195,16 +195,17 @@ sink_options_parse(struct sink_options *o, int argc, char **argv, int *eal_argc)
 /* Adds an output of the command line under a name made from its option: write, write2, ... */
 static int
 add_output(struct ms_config *config, const char *option, uint32_t index,
-	struct ms_config_output *output, struct ms_config_error *error)
+	const struct ms_config_output *output, struct ms_config_error *error)
 {
+	struct ms_config_output named = *output;
 	char name[24];
 
 	if (index == 0)
 		snprintf(name, sizeof(name), "%s", option);
 	else
 		snprintf(name, sizeof(name), "%s%u", option, index + 1);
-	output->name = name;
-	return ms_config_add_output(config, output, error);
+	named.name = name;
+	return ms_config_add_output(config, &named, error);
 }
 
 /* What -s and --outer say holds for every file that says nothing itself. */

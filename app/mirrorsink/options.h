@@ -54,11 +54,11 @@ enum sink_options_result {
 
 /* Parses what follows "--"; *eal_argc is how many arguments stand before it, for rte_eal_init(). */
 enum sink_options_result
-sink_options_parse(struct sink_options *options, int argc, char **argv, int *eal_argc);
+sink_options_parse(struct sink_options *o, int argc, char **argv, int *eal_argc);
 
 /*
  * Reads the configuration files and adds the outputs of the command line. 0, or -errno with
  * error->text filled. Also at reload.
  */
-int sink_options_config(const struct sink_options *options, struct ms_config **config,
-	struct ms_config_error *error);
+int sink_options_config(
+	const struct sink_options *o, struct ms_config **out, struct ms_config_error *error);

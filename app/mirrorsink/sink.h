@@ -149,6 +149,6 @@ sink_config(const struct sink *sink)
 	return ms_ruleset_get(&sink->rules)->config;
 }
 
-/* Entry points of lcores, for rte_eal_remote_launch(). Return 0. */
-int rx_main(void *rx);
-int worker_main(void *worker);
+/* Entry points of lcores, for rte_eal_remote_launch(): arg is their struct. Return 0. */
+int rx_main(void *arg);
+int worker_main(void *arg);

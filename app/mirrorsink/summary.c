@@ -111,7 +111,7 @@ unknown(const struct sink *sink)
 	return json_pack("{s:o, s:o}", "listed", array, "others", integer(others));
 }
 
-/* Rules of all filters, and their network services as rule 0 in no direction. */
+/* Rules of all filters, and their network services as rule 0 of both directions. */
 static json_t *
 rules(const struct sink *sink)
 {
@@ -129,8 +129,9 @@ rules(const struct sink *sink)
 
 		if (filter->amazon_dns)
 			json_array_append_new(array,
-				json_pack("{s:s, s:s, s:o}", "filter", filter->name, "service",
-					"amazon-dns", "hits", integer(services[f])));
+				json_pack("{s:s, s:s, s:i, s:s, s:o}", "filter", filter->name,
+					"direction", "both", "rule", 0, "service", "amazon-dns",
+					"hits", integer(services[f])));
 		for (uint32_t i = 0; i < filter->rules_n; i++)
 			json_array_append_new(array,
 				json_pack("{s:s, s:s, s:i, s:o}", "filter", filter->name,

@@ -179,6 +179,8 @@ add_rule(struct page *page, const struct ms_filter *filter, const struct ms_rule
 		return;
 	rte_tel_data_add_dict_string(d, "filter", filter->name);
 	if (rule == NULL) {
+		rte_tel_data_add_dict_string(d, "direction", "both");
+		add_number(d, "rule", 0);
 		rte_tel_data_add_dict_string(d, "service", "amazon-dns");
 	} else {
 		rte_tel_data_add_dict_string(d, "direction", totals_direction(rule->direction));

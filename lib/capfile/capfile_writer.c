@@ -136,7 +136,7 @@ ms_capfile_finish(struct ms_capfile *file)
 static int
 open_next(struct ms_capfile *file)
 {
-	bool aligned;
+	bool aligned = false;
 	int error;
 
 	file->fd = file->next(file->next_arg);

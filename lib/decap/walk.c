@@ -242,9 +242,9 @@ walk_geneve(struct walk *w, const struct ms_decap *decap, struct ms_packet *p)
 static uint32_t
 bytes_here(const struct rte_mbuf *m)
 {
-	uint32_t sum = 0;
+	uint32_t sum = m->data_len;
 
-	for (const struct rte_mbuf *s = m; s != NULL; s = s->next)
+	for (const struct rte_mbuf *s = m->next; s != NULL; s = s->next)
 		sum += s->data_len;
 	return RTE_MIN(sum, m->pkt_len);
 }

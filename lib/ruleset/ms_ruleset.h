@@ -74,10 +74,10 @@ struct ms_ruleset {
 /*
  * Compiles a configuration for readers_n rx lcores. Takes over config if it succeeds. Sessions get
  * their slots in registry (the only thing that stays behind on failure, unused). Returns 0 and a
- * ruleset that ms_ruleset_free() ends, or -ENOMEM, -EFBIG, -ENOSPC with error->text filled.
+ * ruleset in *out that ms_ruleset_free() ends, or -ENOMEM, -EFBIG, -ENOSPC with error->text filled.
  * Control thread.
  */
-int ms_ruleset_compile(struct ms_ruleset **ruleset, struct ms_config *config,
+int ms_ruleset_compile(struct ms_ruleset **out, struct ms_config *config,
 	struct ms_session_registry *registry, uint32_t readers_n, struct ms_config_error *error);
 void ms_ruleset_free(struct ms_ruleset *ruleset);
 

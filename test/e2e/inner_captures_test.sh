@@ -98,6 +98,7 @@ lane 0 &
 first=$!
 lane 1 &
 second=$!
+started+=("$first" "$second")
 wait "$first"
 wait "$second"
 if [[ -s $work/failed ]]; then
