@@ -77,6 +77,9 @@ mirror_count_received(struct mirror *m, uint64_t n, uint64_t bytes)
 /* Frees and counts the frames that cannot go out; returns how many are left, pkts[0..ret). */
 uint16_t mirror_admit_burst(struct mirror *m, struct rte_mbuf **pkts, uint16_t n);
 
+/* Turns admitted frames into mirrored packets. */
+void mirror_wrap_burst(struct mirror *m, struct rte_mbuf **pkts, uint16_t n);
+
 /* Sends mirrored packets to the port; takes ownership of all. */
 void mirror_send_burst(struct mirror *m, struct rte_mbuf **pkts, uint16_t n);
 

@@ -17,6 +17,18 @@ whole(const struct rte_mbuf *pkt)
 	return bytes == pkt->pkt_len;
 }
 
+/* False if there is neither room before the frame nor an mbuf to put there. */
+static inline bool
+make_headroom(const struct mirror *m, struct rte_mbuf **pkt)
+{
+	struct rte_mbuf *head = ms_encap_headroom(&m->encap, *pkt, m->ports->pool);
+
+	if (unlikely(head == NULL))
+		return false;
+	*pkt = head;
+	return true;
+}
+
 uint16_t
 mirror_admit_burst(struct mirror *m, struct rte_mbuf **pkts, uint16_t n)
 {
@@ -30,7 +42,7 @@ mirror_admit_burst(struct mirror *m, struct rte_mbuf **pkts, uint16_t n)
 			fate = SOURCE_FATE_DAMAGED;
 		else if (unlikely(ms_encap_bytes(&m->encap, pkt->pkt_len) > m->limit))
 			fate = SOURCE_FATE_TOO_LARGE;
-		else if (unlikely(rte_pktmbuf_headroom(pkt) < m->encap.length))
+		else if (unlikely(!make_headroom(m, &pkt)))
 			fate = SOURCE_FATE_NO_HEADROOM;
 		if (likely(fate == SOURCE_FATE_MIRRORED)) {
 			pkts[admitted++] = pkt;
@@ -40,6 +52,35 @@ mirror_admit_burst(struct mirror *m, struct rte_mbuf **pkts, uint16_t n)
 		rte_pktmbuf_free(pkt);
 	}
 	return admitted;
+}
+
+/* What the headers say of the flow of a whole frame, before it is cut: the source ENI saw all. */
+static inline uint32_t
+flow_of(const struct mirror *m, const struct rte_mbuf *pkt, uint8_t *bounce)
+{
+	uint32_t length = rte_pktmbuf_pkt_len(pkt);
+	uint32_t seen = RTE_MIN(length, (uint32_t)MS_PARSE_MAX);
+	const uint8_t *view = bounce;
+	struct ms_packet p;
+
+	if (seen > 0) /* rte_pktmbuf_read() of nothing runs off the end of a chain */
+		view = rte_pktmbuf_read(pkt, 0, seen, bounce);
+	ms_packet_parse(&p, view, length);
+	return ms_encap_flow(&m->encap, &p);
+}
+
+void
+mirror_wrap_burst(struct mirror *m, struct rte_mbuf **pkts, uint16_t n)
+{
+	const struct ms_encap *encaps[MS_BURST];
+	uint32_t flows[MS_BURST];
+	uint8_t bounce[MS_PARSE_MAX];
+
+	for (uint16_t i = 0; i < n; i++) {
+		encaps[i] = &m->encap;
+		flows[i] = flow_of(m, pkts[i], bounce);
+	}
+	ms_encap_burst(encaps, flows, pkts, n);
 }
 
 /* Ticks that n units take at the rate. */
@@ -165,7 +206,7 @@ mirror_burst(struct mirror *m, struct rte_mbuf **pkts, uint16_t n, uint64_t tsc)
 	mirror_count_received(m, n, bytes);
 	m->budget -= n;
 	n = mirror_admit_burst(m, pkts, n);
-	ms_encap_burst(&m->encap, pkts, n);
+	mirror_wrap_burst(m, pkts, n);
 	if (m->file == NULL) {
 		mirror_send_burst(m, pkts, n);
 		return;

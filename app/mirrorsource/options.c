@@ -266,7 +266,10 @@ source_options_parse(struct source_options *options, int argc, char **argv, int 
 	int option;
 
 	*options = (struct source_options){
-		.encap = {.port = 4789, .vni = 1},
+		.encap = {.port = 4789,
+			.vni = 1,
+			.port_base = MS_ENCAP_PORT_BASE,
+			.port_bits = MS_ENCAP_PORT_BITS},
 	};
 	memset(&options->encap.target_mac, 0xff, sizeof(options->encap.target_mac));
 	*eal_argc = separator;

@@ -62,7 +62,7 @@ keep_frames(struct mirror *m, struct store *store, struct rte_mbuf **pkts, uint1
 			mirror_count_received(m, 1, bytes);
 			continue;
 		}
-		ms_encap_burst(&m->encap, &pkts[i], 1);
+		mirror_wrap_burst(m, &pkts[i], 1);
 		if (store_add(store, pkts[i], bytes) != 0) {
 			rte_pktmbuf_free_bulk(&pkts[i], n - i);
 			return -ENOMEM;
@@ -71,13 +71,14 @@ keep_frames(struct mirror *m, struct store *store, struct rte_mbuf **pkts, uint1
 	return 0;
 }
 
-/* Mbufs that must be left: for what the ports hold, and one burst of the longest frames. */
+/* Mbufs that must be left: for what the ports hold, and one burst of the longest frames, each with
+ * one for its headers. */
 static uint32_t
 spare_mbufs(const struct mirror *m)
 {
 	uint32_t room = rte_pktmbuf_data_room_size(m->ports->pool) - RTE_PKTMBUF_HEADROOM;
 
-	return m->ports->reserve + READ_BURST * (MS_LENGTH_MAX / room + 1);
+	return m->ports->reserve + READ_BURST * (MS_LENGTH_MAX / room + 2);
 }
 
 static int

@@ -1,21 +1,56 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The hot half of encap: hash, cut, prepend, for a burst of frames. */
+/* The hot half of encap: cut, prepend, for a burst of frames. */
 #include "encap/ms_encap.h"
 
 #include "encap/headers.h"
 
 #include <string.h>
 
-/* Hash of the whole frame's flow, before it is cut: the source ENI saw all of it. */
-static inline rte_be16_t
-source_port(const struct rte_mbuf *m, uint8_t *bounce)
-{
-	uint32_t length = rte_pktmbuf_pkt_len(m);
-	uint32_t seen = RTE_MIN(length, (uint32_t)MS_PARSE_MAX);
-	struct ms_packet p;
+/* GENEVE's source port is one of the dynamic ports, by the flow (RFC 8926, section 3.3). */
+#define GENEVE_PORT_BASE 0xc000u
+#define GENEVE_PORT_MASK 0x3fffu
 
-	ms_packet_parse(&p, rte_pktmbuf_read(m, 0, seen, bounce), length);
-	return rte_cpu_to_be_16((uint16_t)(MS_ENCAP_PORT_BASE | (p.hash & MS_ENCAP_PORT_MASK)));
+/* Does it go from the greater end to the lesser? Ends are told apart as the hash tells flows. */
+static inline bool
+descends(const struct ms_packet *p)
+{
+	const struct ms_key *key = &p->key;
+
+	if (key->family == MS_FAMILY_NONE)
+		return p->mac_src > p->mac_dst;
+	if (key->src.hi != key->dst.hi)
+		return key->src.hi > key->dst.hi;
+	if (key->src.lo != key->dst.lo)
+		return key->src.lo > key->dst.lo;
+	return !key->fragment && key->sport > key->dport;
+}
+
+uint32_t
+ms_encap_flow(const struct ms_encap *encap, const struct ms_packet *p)
+{
+	return encap->directed && descends(p) ? ~p->hash : p->hash;
+}
+
+struct rte_mbuf *
+ms_encap_headroom(const struct ms_encap *encap, struct rte_mbuf *pkt, struct rte_mempool *pool)
+{
+	struct rte_mbuf *head;
+
+	if (likely(rte_pktmbuf_headroom(pkt) >= encap->length))
+		return pkt;
+	head = rte_pktmbuf_alloc(pool);
+	if (head == NULL)
+		return NULL;
+	head->data_off = RTE_MAX(head->data_off, encap->length);
+	/* What a driver knew of the packet, its timestamp before all, is in the first segment. */
+	head->port = pkt->port;
+	head->ol_flags = pkt->ol_flags & ~(RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL);
+	rte_mbuf_dynfield_copy(head, pkt);
+	head->next = pkt;
+	head->nb_segs = (uint16_t)(pkt->nb_segs + 1);
+	head->pkt_len = pkt->pkt_len;
+	pkt->nb_segs = 1;
+	return head;
 }
 
 /* Keeps the first `keep` bytes, fewer than there are and not 0, and frees segments beyond them. */
@@ -42,51 +77,74 @@ cut(struct rte_mbuf *m, uint32_t keep)
 	}
 }
 
+/* An IPv4 packet with UDP, `length` bytes in all; sum is that of the header without length. */
 static inline void
-prepend_v4(const struct ms_encap *encap, struct rte_mbuf *m, rte_be16_t port)
+fill_v4(uint8_t *header, uint32_t length, uint16_t sum, rte_be16_t port)
 {
-	struct encap_header_v4 *h = (void *)rte_pktmbuf_prepend(m, sizeof(*h));
-	uint32_t length = m->pkt_len - sizeof(h->ether);
-	uint32_t sum;
+	struct encap_v4 *h = (void *)header;
+	uint32_t total;
 
-	memcpy(h, encap->header, sizeof(*h));
 	h->udp.src_port = port;
 	if (length <= UINT16_MAX) {
 		h->ip.total_length = rte_cpu_to_be_16((uint16_t)length);
 		h->udp.dgram_len = rte_cpu_to_be_16((uint16_t)(length - sizeof(h->ip)));
 	}
 	/* The sum of the rest is known, and a carry out of 16 bits can come but once. */
-	sum = (uint32_t)encap->ip_sum + h->ip.total_length;
-	h->ip.hdr_checksum = (uint16_t) ~((sum & 0xffff) + (sum >> 16));
+	total = (uint32_t)sum + h->ip.total_length;
+	h->ip.hdr_checksum = (uint16_t) ~((total & 0xffff) + (total >> 16));
 }
 
 static inline void
-prepend_v6(const struct ms_encap *encap, struct rte_mbuf *m, rte_be16_t port)
+fill_v6(uint8_t *header, uint32_t length, rte_be16_t port)
 {
-	struct encap_header_v6 *h = (void *)rte_pktmbuf_prepend(m, sizeof(*h));
-	uint32_t length = m->pkt_len - sizeof(h->ether) - sizeof(h->ip);
+	struct encap_v6 *h = (void *)header;
+	uint32_t payload = length - sizeof(h->ip);
 
-	memcpy(h, encap->header, sizeof(*h));
 	h->udp.src_port = port;
-	if (length <= UINT16_MAX) {
-		h->ip.payload_len = rte_cpu_to_be_16((uint16_t)length);
-		h->udp.dgram_len = rte_cpu_to_be_16((uint16_t)length);
+	if (payload <= UINT16_MAX) {
+		h->ip.payload_len = rte_cpu_to_be_16((uint16_t)payload);
+		h->udp.dgram_len = rte_cpu_to_be_16((uint16_t)payload);
 	}
 }
 
-void
-ms_encap_burst(const struct ms_encap *encap, struct rte_mbuf **pkts, uint16_t n)
+/* The IP packet that begins at an offset of the mirrored packet, and ends with it. */
+static inline void
+fill_ip(const struct ms_encap *encap, struct rte_mbuf *m, uint32_t offset, uint16_t sum,
+	uint32_t port)
 {
-	uint8_t bounce[MS_PARSE_MAX];
+	uint8_t *header = rte_pktmbuf_mtod_offset(m, uint8_t *, offset);
 
+	if (encap->family == MS_FAMILY_V4)
+		fill_v4(header, m->pkt_len - offset, sum, rte_cpu_to_be_16((uint16_t)port));
+	else
+		fill_v6(header, m->pkt_len - offset, rte_cpu_to_be_16((uint16_t)port));
+}
+
+static inline void
+prepend(const struct ms_encap *encap, struct rte_mbuf *m, uint32_t flow)
+{
+	uint8_t *h = (uint8_t *)rte_pktmbuf_prepend(m, encap->length);
+
+	memcpy(h, encap->header, encap->length);
+	if (encap->geneve) {
+		rte_be32_t cookie = rte_cpu_to_be_32(flow);
+
+		fill_ip(encap, m, RTE_ETHER_HDR_LEN, encap->outer_sum,
+			GENEVE_PORT_BASE | (flow & GENEVE_PORT_MASK));
+		memcpy(h + encap->ip - sizeof(cookie), &cookie, sizeof(cookie));
+	}
+	fill_ip(encap, m, encap->ip, encap->ip_sum, encap->port_base | (flow & encap->port_mask));
+}
+
+void
+ms_encap_burst(const struct ms_encap *const *encaps, const uint32_t *flows, struct rte_mbuf **pkts,
+	uint16_t n)
+{
 	for (uint16_t i = 0; i < n; i++) {
-		rte_be16_t port = source_port(pkts[i], bounce);
+		const struct ms_encap *encap = encaps[i];
 
-		if (encap->packet_length != 0 && pkts[i]->pkt_len > encap->packet_length)
-			cut(pkts[i], encap->packet_length);
-		if (encap->family == MS_FAMILY_V4)
-			prepend_v4(encap, pkts[i], port);
-		else
-			prepend_v6(encap, pkts[i], port);
+		if (pkts[i]->pkt_len > encap->frame_max)
+			cut(pkts[i], encap->frame_max);
+		prepend(encap, pkts[i], flows[i]);
 	}
 }
