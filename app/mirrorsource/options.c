@@ -16,10 +16,15 @@
 #include <stdio.h>
 #include <string.h>
 
-#define VNI_MAX   0xffffff
-#define MTU_MIN   68 /* RFC 791 */
-#define MBUFS_MIN 256
-#define MBUFS_MAX (1 << 26)
+#define VNI_MAX     0xffffff
+#define GENEVE_PORT 6081
+#define MTU_MIN     68 /* RFC 791 */
+#define MBUFS_MIN   256
+#define MBUFS_MAX   (1 << 26)
+
+/* Made up: AWS chooses them, and no receiver needs them. */
+#define ENDPOINT_ID   UINT64_C(0x0e17d9018a5c2b64)
+#define ATTACHMENT_ID UINT64_C(0x0a77ac8e3d1f5b92)
 
 enum long_only {
 	OPTION_SOURCE_ADDRESS = 256,
@@ -28,7 +33,15 @@ enum long_only {
 	OPTION_TARGET_MAC,
 	OPTION_VNI,
 	OPTION_PACKET_LENGTH,
+	OPTION_TARGET_MTU,
 	OPTION_VXLAN_PORT,
+	OPTION_SOURCE_PORT_BASE,
+	OPTION_SOURCE_PORT_BITS,
+	OPTION_SOURCE_PORT_HASH,
+	OPTION_GENEVE,
+	OPTION_GENEVE_PORT,
+	OPTION_GWLB_ADDRESS,
+	OPTION_ENDPOINT_ADDRESS,
 	OPTION_MTU,
 	OPTION_RATE,
 	OPTION_LOOP,
@@ -46,7 +59,15 @@ static const struct option long_options[] = {
 	{"target-mac", required_argument, NULL, OPTION_TARGET_MAC},
 	{"vni", required_argument, NULL, OPTION_VNI},
 	{"packet-length", required_argument, NULL, OPTION_PACKET_LENGTH},
+	{"target-mtu", required_argument, NULL, OPTION_TARGET_MTU},
 	{"vxlan-port", required_argument, NULL, OPTION_VXLAN_PORT},
+	{"source-port-base", required_argument, NULL, OPTION_SOURCE_PORT_BASE},
+	{"source-port-bits", required_argument, NULL, OPTION_SOURCE_PORT_BITS},
+	{"source-port-hash", required_argument, NULL, OPTION_SOURCE_PORT_HASH},
+	{"geneve", no_argument, NULL, OPTION_GENEVE},
+	{"geneve-port", required_argument, NULL, OPTION_GENEVE_PORT},
+	{"gwlb-address", required_argument, NULL, OPTION_GWLB_ADDRESS},
+	{"endpoint-address", required_argument, NULL, OPTION_ENDPOINT_ADDRESS},
 	{"mtu", required_argument, NULL, OPTION_MTU},
 	{"rate", required_argument, NULL, OPTION_RATE},
 	{"loop", required_argument, NULL, OPTION_LOOP},
@@ -67,10 +88,25 @@ parse_mac(const char *option, const char *text, struct rte_ether_addr *mac)
 	return true;
 }
 
-/* Sets the family of both addresses by the one that is parsed; check() compares them. */
-static bool
-parse_address(const char *option, const char *text, struct ms_ip *ip, uint8_t *family)
+/* The addresses in the order of enum source_address: option, and where it goes. */
+static const char *const address_options[SOURCE_ADDRESS_COUNT] = {
+	"--source-address", "--target-address", "--gwlb-address", "--endpoint-address"};
+
+static struct ms_ip *
+address_of(struct ms_encap_options *encap, enum source_address which)
 {
+	struct ms_ip *const addresses[SOURCE_ADDRESS_COUNT] = {
+		&encap->source, &encap->target, &encap->gwlb, &encap->endpoint};
+
+	return addresses[which];
+}
+
+/* Sets the family too; settle_addresses() compares them. */
+static bool
+parse_address(struct source_options *o, enum source_address which, const char *text)
+{
+	struct ms_ip *ip = address_of(&o->encap, which);
+	uint8_t *family = &o->families[which];
 	rte_be64_t six[2];
 	rte_be32_t four;
 
@@ -85,8 +121,44 @@ parse_address(const char *option, const char *text, struct ms_ip *ip, uint8_t *f
 		*family = MS_FAMILY_V6;
 		return true;
 	}
-	return cli_wrong(
-		"%s: '%s' is no IP address: give one like 192.0.2.1 or 2001:db8::1", option, text);
+	return cli_wrong("%s: '%s' is no IP address: give one like 192.0.2.1 or 2001:db8::1",
+		address_options[which], text);
+}
+
+static bool
+parse_port(const char *option, const char *text, long long min, uint16_t *port)
+{
+	uint32_t value;
+
+	if (!cli_number32(option, text, min, UINT16_MAX, &value))
+		return false;
+	*port = (uint16_t)value;
+	return true;
+}
+
+static bool
+parse_port_bits(const char *text, uint8_t *bits)
+{
+	uint32_t value;
+
+	if (!cli_number32("--source-port-bits", text, 0, 16, &value))
+		return false;
+	*bits = (uint8_t)value;
+	return true;
+}
+
+static bool
+parse_port_hash(const char *text, uint8_t *hash)
+{
+	if (strcmp(text, "symmetric") == 0)
+		*hash = MS_ENCAP_SYMMETRIC;
+	else if (strcmp(text, "directed") == 0)
+		*hash = MS_ENCAP_DIRECTED;
+	else
+		return cli_wrong("--source-port-hash: '%s' is no kind of hash: give symmetric, or "
+				 "directed for ports that differ by direction",
+			text);
+	return true;
 }
 
 /* N[k|M|G][pps|bps] */
@@ -153,12 +225,55 @@ parse_rx(const char *text, struct source_options *o)
 	return true;
 }
 
-/* One option; families holds those of the source and of the target address. */
+/* What stands in the headers of mirrored packets; getopt_long() lets no other option come here. */
 static bool
-parse_option(int option, const char *text, struct source_options *o, uint8_t families[2])
+parse_header_option(int option, const char *text, struct source_options *o)
 {
-	uint32_t port;
+	struct ms_encap_options *encap = &o->encap;
 
+	switch (option) {
+	case OPTION_SOURCE_ADDRESS:
+		return parse_address(o, SOURCE_ADDRESS_SOURCE, text);
+	case OPTION_TARGET_ADDRESS:
+		return parse_address(o, SOURCE_ADDRESS_TARGET, text);
+	case OPTION_GWLB_ADDRESS:
+		return parse_address(o, SOURCE_ADDRESS_GWLB, text);
+	case OPTION_ENDPOINT_ADDRESS:
+		return parse_address(o, SOURCE_ADDRESS_ENDPOINT, text);
+	case OPTION_SOURCE_MAC:
+		o->source_mac = true;
+		return parse_mac("--source-mac", text, &encap->source_mac);
+	case OPTION_TARGET_MAC:
+		return parse_mac("--target-mac", text, &encap->target_mac);
+	case OPTION_VNI:
+		return cli_number32("--vni", text, 0, VNI_MAX, &encap->vni);
+	case OPTION_PACKET_LENGTH:
+		return cli_number32(
+			"--packet-length", text, 1, MS_LENGTH_MAX, &encap->packet_length);
+	case OPTION_TARGET_MTU:
+		return cli_number32("--target-mtu", text, 0, UINT16_MAX, &encap->target_mtu);
+	case OPTION_VXLAN_PORT:
+		return parse_port("--vxlan-port", text, 1, &encap->port);
+	case OPTION_SOURCE_PORT_BASE:
+		return parse_port("--source-port-base", text, 0, &encap->port_base);
+	case OPTION_SOURCE_PORT_BITS:
+		return parse_port_bits(text, &encap->port_bits);
+	case OPTION_SOURCE_PORT_HASH:
+		return parse_port_hash(text, &encap->hash);
+	case OPTION_GENEVE:
+		encap->geneve = true;
+		return true;
+	case OPTION_GENEVE_PORT:
+		return parse_port("--geneve-port", text, 1, &encap->geneve_port);
+	default:
+		/* getopt_long() has said which option it is. */
+		return cli_wrong("see mirrorsource --help for what there is");
+	}
+}
+
+static bool
+parse_option(int option, const char *text, struct source_options *o)
+{
 	switch (option) {
 	case 'r':
 		return parse_rx(text, o);
@@ -169,25 +284,6 @@ parse_option(int option, const char *text, struct source_options *o, uint8_t fam
 		return parse_write(text, o);
 	case 'a':
 		return cli_autostop(text, &o->stop);
-	case OPTION_SOURCE_ADDRESS:
-		return parse_address("--source-address", text, &o->encap.source, &families[0]);
-	case OPTION_TARGET_ADDRESS:
-		return parse_address("--target-address", text, &o->encap.target, &families[1]);
-	case OPTION_SOURCE_MAC:
-		o->source_mac = true;
-		return parse_mac("--source-mac", text, &o->encap.source_mac);
-	case OPTION_TARGET_MAC:
-		return parse_mac("--target-mac", text, &o->encap.target_mac);
-	case OPTION_VNI:
-		return cli_number32("--vni", text, 0, VNI_MAX, &o->encap.vni);
-	case OPTION_PACKET_LENGTH:
-		return cli_number32(
-			"--packet-length", text, 1, MS_LENGTH_MAX, &o->encap.packet_length);
-	case OPTION_VXLAN_PORT:
-		if (!cli_number32("--vxlan-port", text, 1, UINT16_MAX, &port))
-			return false;
-		o->encap.port = (uint16_t)port;
-		return true;
 	case OPTION_MTU:
 		return cli_number32("--mtu", text, MTU_MIN, UINT16_MAX, &o->mtu);
 	case OPTION_RATE:
@@ -201,37 +297,62 @@ parse_option(int option, const char *text, struct source_options *o, uint8_t fam
 		o->summary = text;
 		return true;
 	default:
-		/* getopt_long() has said which option it is. */
-		return cli_wrong("see mirrorsource --help for what there is");
+		return parse_header_option(option, text, o);
 	}
 }
 
-/* Two documentation addresses (RFC 5737, RFC 3849) stand in for those that are not given. */
+/* Documentation addresses (RFC 5737, RFC 3849) stand in for those that are not given. */
 static bool
-settle_addresses(struct source_options *o, const uint8_t families[2])
+settle_addresses(struct source_options *o)
 {
-	uint8_t family = families[0] != MS_FAMILY_NONE ? families[0] : families[1];
+	const uint8_t *families = o->families;
+	unsigned int given = 0;
 
-	if (family == MS_FAMILY_NONE)
-		family = MS_FAMILY_V4;
-	for (unsigned int i = 0; i < 2; i++) {
-		struct ms_ip *ip = i == 0 ? &o->encap.source : &o->encap.target;
+	while (given < SOURCE_ADDRESS_COUNT && families[given] == MS_FAMILY_NONE)
+		given++;
+	o->encap.family = given < SOURCE_ADDRESS_COUNT ? families[given] : MS_FAMILY_V4;
+	for (unsigned int i = 0; i < SOURCE_ADDRESS_COUNT; i++) {
+		struct ms_ip *ip = address_of(&o->encap, i);
 
-		if (families[i] == MS_FAMILY_NONE && family == MS_FAMILY_V4)
+		if (families[i] == MS_FAMILY_NONE && o->encap.family == MS_FAMILY_V4)
 			*ip = (struct ms_ip){.lo = 0xc0000201 + i};
 		else if (families[i] == MS_FAMILY_NONE)
 			*ip = (struct ms_ip){.hi = UINT64_C(0x20010db800000000), .lo = 1 + i};
-		else if (families[i] != family)
-			return cli_wrong(
-				"--source-address and --target-address: one is IPv4 and the "
-				"other IPv6: give two of one family");
+		else if (families[i] != o->encap.family)
+			return cli_wrong("%s and %s: one is IPv4 and the other IPv6: give "
+					 "addresses of one family",
+				address_options[given], address_options[i]);
 	}
-	o->encap.family = family;
+	return true;
+}
+
+/* Options that ask for what the other ones rule out. */
+static bool
+check_headers(const struct source_options *o)
+{
+	const struct ms_encap_options *encap = &o->encap;
+	uint32_t least = encap->family == MS_FAMILY_V4 ? MS_ENCAP_MTU_MIN_V4 : MS_ENCAP_MTU_MIN_V6;
+
+	if (encap->target_mtu != 0 && encap->target_mtu < least)
+		return cli_wrong(
+			"--target-mtu %u: the headers over IPv%u leave no byte of a frame: "
+			"give %u or more, or 0 for no limit",
+			encap->target_mtu, encap->family, least);
+	if (encap->geneve)
+		return true;
+	if (encap->geneve_port != 0)
+		return cli_wrong("--geneve-port %u: give --geneve too, which it belongs to",
+			encap->geneve_port);
+	for (unsigned int i = SOURCE_ADDRESS_GWLB; i < SOURCE_ADDRESS_COUNT; i++) {
+		if (o->families[i] != MS_FAMILY_NONE)
+			return cli_wrong(
+				"%s: give --geneve too, which it belongs to", address_options[i]);
+	}
 	return true;
 }
 
 static bool
-check(struct source_options *o, const uint8_t families[2])
+check(struct source_options *o)
 {
 	if (o->tx == NULL && o->write == NULL)
 		return cli_wrong("no output: give -- --write FILE or -- --tx PORT");
@@ -240,7 +361,11 @@ check(struct source_options *o, const uint8_t families[2])
 	if (o->mtu != 0 && o->tx == NULL)
 		return cli_wrong(
 			"--mtu %u: is that of the port of --tx, which is not given", o->mtu);
-	return settle_addresses(o, families);
+	if (!settle_addresses(o) || !check_headers(o))
+		return false;
+	if (o->encap.geneve_port == 0)
+		o->encap.geneve_port = GENEVE_PORT;
+	return true;
 }
 
 /* Without "--" all arguments are the EAL's, but a question is answered. */
@@ -262,14 +387,15 @@ enum source_options_result
 source_options_parse(struct source_options *options, int argc, char **argv, int *eal_argc)
 {
 	int separator = cli_eal_arguments(argc, argv);
-	uint8_t families[2] = {MS_FAMILY_NONE, MS_FAMILY_NONE};
 	int option;
 
 	*options = (struct source_options){
 		.encap = {.port = 4789,
 			.vni = 1,
 			.port_base = MS_ENCAP_PORT_BASE,
-			.port_bits = MS_ENCAP_PORT_BITS},
+			.port_bits = MS_ENCAP_PORT_BITS,
+			.endpoint_id = ENDPOINT_ID,
+			.attachment_id = ATTACHMENT_ID},
 	};
 	memset(&options->encap.target_mac, 0xff, sizeof(options->encap.target_mac));
 	*eal_argc = separator;
@@ -288,7 +414,7 @@ source_options_parse(struct source_options *options, int argc, char **argv, int 
 	while ((option = getopt_long(argc, argv, "+r:t:w:a:hV", long_options, NULL)) != -1) {
 		if (option == 'h' || option == 'V')
 			return answer(option == 'h' ? "-h" : "-V");
-		if (!parse_option(option, optarg, options, families))
+		if (!parse_option(option, optarg, options))
 			return SOURCE_OPTIONS_WRONG;
 	}
 	if (optind < argc) {
@@ -296,5 +422,5 @@ source_options_parse(struct source_options *options, int argc, char **argv, int 
 			argv[optind]);
 		return SOURCE_OPTIONS_WRONG;
 	}
-	return check(options, families) ? SOURCE_OPTIONS_RUN : SOURCE_OPTIONS_WRONG;
+	return check(options) ? SOURCE_OPTIONS_RUN : SOURCE_OPTIONS_WRONG;
 }

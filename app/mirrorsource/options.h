@@ -11,6 +11,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Addresses in mirrored packets that the user may give. */
+enum source_address {
+	SOURCE_ADDRESS_SOURCE,
+	SOURCE_ADDRESS_TARGET,
+	SOURCE_ADDRESS_GWLB,
+	SOURCE_ADDRESS_ENDPOINT,
+	SOURCE_ADDRESS_COUNT
+};
+
 enum source_rate_unit { SOURCE_RATE_NONE, SOURCE_RATE_PACKETS, SOURCE_RATE_BITS };
 
 /* All strings are those of argv. */
@@ -21,9 +30,10 @@ struct source_options {
 	const char *write; /* name of a file, "-", or NULL; one of tx and write is set */
 	enum ms_capfile_format format;
 	struct ms_encap_options encap;
-	bool source_mac; /* was given */
-	uint32_t mtu;    /* of tx; 0: as it is */
-	uint64_t rate;   /* a second */
+	uint8_t families[SOURCE_ADDRESS_COUNT]; /* of encap's addresses; 0: was not given */
+	bool source_mac;                        /* was given */
+	uint32_t mtu;                           /* of tx; 0: as it is */
+	uint64_t rate;                          /* a second */
 	enum source_rate_unit rate_unit;
 	bool loop;
 	uint64_t loops; /* 0: for ever */
