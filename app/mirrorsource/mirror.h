@@ -64,6 +64,12 @@ mirror_count(struct mirror *m, enum source_fate fate, uint64_t n)
 }
 
 static inline void
+mirror_count_packets(struct mirror *m, enum source_packet packet, uint64_t n)
+{
+	ms_count_add(&m->ledger.packets[packet], n);
+}
+
+static inline void
 mirror_count_received(struct mirror *m, uint64_t n, uint64_t bytes)
 {
 	ms_count_add(&m->ledger.received, n);
@@ -77,8 +83,12 @@ mirror_count_received(struct mirror *m, uint64_t n, uint64_t bytes)
 /* Frees and counts the frames that cannot go out; returns how many are left, pkts[0..ret). */
 uint16_t mirror_admit_burst(struct mirror *m, struct rte_mbuf **pkts, uint16_t n);
 
-/* Turns admitted frames into mirrored packets. */
-void mirror_wrap_burst(struct mirror *m, struct rte_mbuf **pkts, uint16_t n);
+/*
+ * Turns admitted frames into mirrored packets, in one segment if the port needs that. Frees and
+ * counts those that cannot be; returns how many are left, pkts[0..ret). That these are mirrored is
+ * the caller's to count.
+ */
+uint16_t mirror_wrap_burst(struct mirror *m, struct rte_mbuf **pkts, uint16_t n);
 
 /* Sends mirrored packets to the port; takes ownership of all. */
 void mirror_send_burst(struct mirror *m, struct rte_mbuf **pkts, uint16_t n);

@@ -69,11 +69,29 @@ flow_of(const struct mirror *m, const struct rte_mbuf *pkt, uint8_t *bounce)
 	return ms_encap_flow(&m->encap, &p);
 }
 
-void
+/* One segment each, for a port that takes no more; what cannot be made so is dropped. */
+static inline uint16_t
+make_contiguous(struct mirror *m, struct rte_mbuf **pkts, uint16_t n)
+{
+	uint16_t kept = 0;
+
+	for (uint16_t i = 0; i < n; i++) {
+		if (likely(rte_pktmbuf_linearize(pkts[i]) == 0)) {
+			pkts[kept++] = pkts[i];
+			continue;
+		}
+		mirror_count(m, SOURCE_FATE_TOO_LARGE, 1);
+		rte_pktmbuf_free(pkts[i]);
+	}
+	return kept;
+}
+
+uint16_t
 mirror_wrap_burst(struct mirror *m, struct rte_mbuf **pkts, uint16_t n)
 {
-	const struct ms_encap *encaps[MS_BURST];
-	uint32_t flows[MS_BURST];
+	/* gcc 12 cannot see that no element is read that was not written */
+	const struct ms_encap *encaps[MS_BURST] = {NULL};
+	uint32_t flows[MS_BURST] = {0};
 	uint8_t bounce[MS_PARSE_MAX];
 
 	for (uint16_t i = 0; i < n; i++) {
@@ -81,6 +99,7 @@ mirror_wrap_burst(struct mirror *m, struct rte_mbuf **pkts, uint16_t n)
 		flows[i] = flow_of(m, pkts[i], bounce);
 	}
 	ms_encap_burst(encaps, flows, pkts, n);
+	return m->ports->contiguous ? make_contiguous(m, pkts, n) : n;
 }
 
 /* Ticks that n units take at the rate. */
@@ -135,25 +154,8 @@ mirror_write_burst(struct mirror *m, struct rte_mbuf *const *pkts, uint16_t n, u
 		bytes += pkt->pkt_len;
 	}
 	ms_capfile_burst(m->file, frames, n, 1);
-	mirror_count(m, SOURCE_FATE_MIRRORED, n);
+	mirror_count_packets(m, SOURCE_PACKET_MIRRORED, n);
 	pace(m, n, bytes);
-}
-
-/* One segment each, for a port that takes no more; what cannot be made so is dropped. */
-static inline uint16_t
-make_contiguous(struct mirror *m, struct rte_mbuf **pkts, uint16_t n)
-{
-	uint16_t kept = 0;
-
-	for (uint16_t i = 0; i < n; i++) {
-		if (likely(rte_pktmbuf_linearize(pkts[i]) == 0)) {
-			pkts[kept++] = pkts[i];
-			continue;
-		}
-		mirror_count(m, SOURCE_FATE_TOO_LARGE, 1);
-		rte_pktmbuf_free(pkts[i]);
-	}
-	return kept;
 }
 
 void
@@ -164,8 +166,7 @@ mirror_send_burst(struct mirror *m, struct rte_mbuf **pkts, uint16_t n)
 	uint64_t started;
 	uint16_t sent;
 
-	if (m->ports->contiguous)
-		n = make_contiguous(m, pkts, n);
+	mirror_count_packets(m, SOURCE_PACKET_MIRRORED, n);
 	for (uint16_t i = 0; i < n; i++)
 		bytes += pkts[i]->pkt_len; /* not to be looked at once the port has them */
 	sent = rte_eth_tx_burst(port, 0, pkts, n);
@@ -179,9 +180,8 @@ mirror_send_burst(struct mirror *m, struct rte_mbuf **pkts, uint16_t n)
 		bytes -= pkts[i]->pkt_len;
 		rte_pktmbuf_free(pkts[i]);
 	}
-	mirror_count(m, SOURCE_FATE_MIRRORED, sent);
-	mirror_count(m, SOURCE_FATE_TX_FULL, n - sent);
-	ms_count_add(&m->ledger.sent, sent);
+	mirror_count_packets(m, SOURCE_PACKET_SENT, sent);
+	mirror_count_packets(m, SOURCE_PACKET_TX_FULL, n - sent);
 	ms_count_add(&m->ledger.sent_bytes, bytes);
 	pace(m, sent, bytes);
 }
@@ -206,7 +206,8 @@ mirror_burst(struct mirror *m, struct rte_mbuf **pkts, uint16_t n, uint64_t tsc)
 	mirror_count_received(m, n, bytes);
 	m->budget -= n;
 	n = mirror_admit_burst(m, pkts, n);
-	mirror_wrap_burst(m, pkts, n);
+	n = mirror_wrap_burst(m, pkts, n);
+	mirror_count(m, SOURCE_FATE_MIRRORED, n);
 	if (m->file == NULL) {
 		mirror_send_burst(m, pkts, n);
 		return;

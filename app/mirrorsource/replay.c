@@ -58,11 +58,11 @@ keep_frames(struct mirror *m, struct store *store, struct rte_mbuf **pkts, uint1
 	for (uint16_t i = 0; i < n; i++) {
 		uint32_t bytes = pkts[i]->pkt_len;
 
-		if (mirror_admit_burst(m, &pkts[i], 1) == 0) {
+		if (mirror_admit_burst(m, &pkts[i], 1) == 0 ||
+			mirror_wrap_burst(m, &pkts[i], 1) == 0) {
 			mirror_count_received(m, 1, bytes);
 			continue;
 		}
-		mirror_wrap_burst(m, &pkts[i], 1);
 		if (store_add(store, pkts[i], bytes) != 0) {
 			rte_pktmbuf_free_bulk(&pkts[i], n - i);
 			return -ENOMEM;
@@ -156,10 +156,13 @@ replay_once(struct mirror *m, const struct store *store)
 		done += n;
 		m->budget -= n;
 		mirror_count_received(m, n, bytes);
+		if (m->file == NULL)
+			n = copy_packets(m, pkts, n);
+		mirror_count(m, SOURCE_FATE_MIRRORED, n);
 		if (m->file != NULL)
 			mirror_write_burst(m, pkts, n, tsc);
 		else
-			mirror_send_burst(m, pkts, copy_packets(m, pkts, n));
+			mirror_send_burst(m, pkts, n);
 	}
 }
 

@@ -60,6 +60,15 @@ print_device(const struct source_device *device)
 	}
 }
 
+static void
+print_count(const char *name, const char *help, const ms_counter *counter)
+{
+	uint64_t n = ms_count_read(counter);
+
+	if (n != 0)
+		printf("  %-12s %10" PRIu64 "  %s\n", name, n, help);
+}
+
 void
 source_report_print(const struct source_report *report)
 {
@@ -68,15 +77,14 @@ source_report_print(const struct source_report *report)
 	printf("%-12s %12s %16s\n", "", "packets", "bytes");
 	printf("%-12s %12" PRIu64 " %16" PRIu64 "\n", "received", ms_count_read(&ledger->received),
 		ms_count_read(&ledger->received_bytes));
-	for (unsigned int i = 0; i < SOURCE_FATE_COUNT; i++) {
-		uint64_t n = ms_count_read(&ledger->fates[i]);
-
-		if (n != 0)
-			printf("  %-12s %10" PRIu64 "  %s\n", source_fate_name(i), n,
-				source_fate_help(i));
-	}
+	for (unsigned int i = 0; i < SOURCE_FATE_COUNT; i++)
+		print_count(source_fate_name(i), source_fate_help(i), &ledger->fates[i]);
 	printf("%-12s %12" PRIu64 " %16" PRIu64 "  in %.3f s\n", "sent",
-		ms_count_read(&ledger->sent), ms_count_read(&ledger->sent_bytes), report->seconds);
+		ms_count_read(&ledger->packets[SOURCE_PACKET_SENT]),
+		ms_count_read(&ledger->sent_bytes), report->seconds);
+	/* The others: mirrored and sent are above. */
+	for (unsigned int i = SOURCE_PACKET_MIRRORED + 1; i < SOURCE_PACKET_SENT; i++)
+		print_count(source_packet_name(i), source_packet_help(i), &ledger->packets[i]);
 	for (uint16_t i = 0; i < report->devices_n; i++)
 		print_device(&report->devices[i]);
 	puts(source_ledger_balanced(ledger) ? "the ledger balances"
@@ -103,6 +111,17 @@ pack_fates(const struct source_ledger *ledger)
 }
 
 static json_t *
+pack_packets(const struct source_ledger *ledger)
+{
+	json_t *packets = json_object();
+
+	for (unsigned int i = 0; i < SOURCE_PACKET_COUNT; i++)
+		json_object_set_new(packets, source_packet_name(i),
+			json_integer((json_int_t)ms_count_read(&ledger->packets[i])));
+	return packets;
+}
+
+static json_t *
 pack_devices(const struct source_report *report)
 {
 	json_t *devices = json_object();
@@ -123,11 +142,12 @@ int
 source_report_write(const struct source_report *report, const char *path)
 {
 	const struct source_ledger *ledger = report->ledger;
-	json_t *summary = json_pack("{s:s, s:f, s:o, s:o, s:b, s:o, s:o}", "schema",
+	json_t *summary = json_pack("{s:s, s:f, s:o, s:o, s:o, s:b, s:o, s:o}", "schema",
 		"mirrorsource.summary/1", "seconds", report->seconds, "received",
 		pack_count(&ledger->received, &ledger->received_bytes), "fates", pack_fates(ledger),
-		"balanced", (int)source_ledger_balanced(ledger), "sent",
-		pack_count(&ledger->sent, &ledger->sent_bytes), "device", pack_devices(report));
+		"packets", pack_packets(ledger), "balanced", (int)source_ledger_balanced(ledger),
+		"sent", pack_count(&ledger->packets[SOURCE_PACKET_SENT], &ledger->sent_bytes),
+		"device", pack_devices(report));
 	FILE *file = NULL;
 	int ret = -1;
 

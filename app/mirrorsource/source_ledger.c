@@ -3,22 +3,36 @@
 #include "source_ledger.h"
 
 #define X(e, n, h) #n,
-static const char *const names[SOURCE_FATE_COUNT] = {SOURCE_FATES(X)};
+static const char *const fate_names[SOURCE_FATE_COUNT] = {SOURCE_FATES(X)};
+static const char *const packet_names[SOURCE_PACKET_COUNT] = {SOURCE_PACKETS(X)};
 #undef X
 #define X(e, n, h) h,
-static const char *const helps[SOURCE_FATE_COUNT] = {SOURCE_FATES(X)};
+static const char *const fate_helps[SOURCE_FATE_COUNT] = {SOURCE_FATES(X)};
+static const char *const packet_helps[SOURCE_PACKET_COUNT] = {SOURCE_PACKETS(X)};
 #undef X
 
 const char *
 source_fate_name(enum source_fate fate)
 {
-	return names[fate];
+	return fate_names[fate];
 }
 
 const char *
 source_fate_help(enum source_fate fate)
 {
-	return helps[fate];
+	return fate_helps[fate];
+}
+
+const char *
+source_packet_name(enum source_packet packet)
+{
+	return packet_names[packet];
+}
+
+const char *
+source_packet_help(enum source_packet packet)
+{
+	return packet_helps[packet];
 }
 
 void
@@ -28,21 +42,29 @@ source_ledger_settle(struct source_ledger *ledger, const struct ms_output_ledger
 
 	for (unsigned int i = 0; i < MS_DROP_COUNT; i++)
 		dropped += ms_count_read(&file->dropped[i]);
-	/* What the file was not offered, or lost count of, is missing from the sum of fates. */
-	atomic_store_explicit(&ledger->fates[SOURCE_FATE_MIRRORED], ms_count_read(&file->written),
-		memory_order_relaxed);
-	ms_count_add(&ledger->fates[SOURCE_FATE_NOT_WRITTEN], dropped);
-	ms_count_add(&ledger->sent, ms_count_read(&file->written));
+	ms_count_add(&ledger->packets[SOURCE_PACKET_NOT_WRITTEN], dropped);
+	ms_count_add(&ledger->packets[SOURCE_PACKET_SENT], ms_count_read(&file->written));
 	ms_count_add(&ledger->sent_bytes, ms_count_read(&file->bytes));
+}
+
+static uint64_t
+sum(const ms_counter *counters, unsigned int first, unsigned int end)
+{
+	uint64_t n = 0;
+
+	for (unsigned int i = first; i < end; i++)
+		n += ms_count_read(&counters[i]);
+	return n;
 }
 
 bool
 source_ledger_balanced(const struct source_ledger *ledger)
 {
-	uint64_t sum = 0;
+	uint64_t in = sum(ledger->packets, 0, SOURCE_PACKET_LOST);
+	uint64_t out = sum(ledger->packets, SOURCE_PACKET_LOST, SOURCE_PACKET_COUNT);
 
-	for (unsigned int i = 0; i < SOURCE_FATE_COUNT; i++)
-		sum += ms_count_read(&ledger->fates[i]);
-	return sum == ms_count_read(&ledger->received) &&
-	       ms_count_read(&ledger->fates[SOURCE_FATE_MIRRORED]) == ms_count_read(&ledger->sent);
+	return sum(ledger->fates, 0, SOURCE_FATE_COUNT) == ms_count_read(&ledger->received) &&
+	       ms_count_read(&ledger->fates[SOURCE_FATE_MIRRORED]) ==
+	               ms_count_read(&ledger->packets[SOURCE_PACKET_MIRRORED]) &&
+	       in == out;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What became of every frame that the source received: the table of fates, from which the enum, the
- * summary and the report are made, and the counters. The same idea as the sink's ms_ledger.h, with
- * the fates that exist on this side.
+ * Two accounts, from whose tables enums, summary and report are made: what became of every frame
+ * that the source received, and what became of every mirrored packet. The same idea as the sink's
+ * ms_ledger.h, with what exists on this side.
  */
 #pragma once
 
@@ -15,11 +15,18 @@
 #define SOURCE_FATES(X)                                                                          \
 	X(DAMAGED, damaged, "the port handed over fewer bytes than it said")                     \
 	X(TOO_LARGE, too_large, "with its headers larger than the port's MTU or a record takes") \
-	X(NO_HEADROOM, no_headroom, "the port left no room for the headers")                     \
+	X(NO_HEADROOM, no_headroom, "neither room for the headers nor an mbuf for them")         \
 	X(NO_MBUF, no_mbuf, "no mbuf left for a copy of the frame")                              \
-	X(TX_FULL, tx_full, "the port's transmit queue stayed full")                             \
-	X(NOT_WRITTEN, not_written, "the capture file did not take it")                          \
-	X(MIRRORED, mirrored, "wrapped, and sent or written")
+	X(MIRRORED, mirrored, "wrapped, and on its way out")
+
+/* X(ENUM, name, help): the first two come in, the others are what became of them. */
+#define SOURCE_PACKETS(X)                                               \
+	X(MIRRORED, mirrored, "came from the frames")                   \
+	X(DUPLICATED, duplicated, "came twice, by --fault")             \
+	X(LOST, lost, "left out, by --fault")                           \
+	X(TX_FULL, tx_full, "the port's transmit queue stayed full")    \
+	X(NOT_WRITTEN, not_written, "the capture file did not take it") \
+	X(SENT, sent, "the port or the file took it")
 
 enum source_fate {
 #define X(e, n, h) SOURCE_FATE_##e,
@@ -28,24 +35,33 @@ enum source_fate {
 		SOURCE_FATE_COUNT
 };
 
+enum source_packet {
+#define X(e, n, h) SOURCE_PACKET_##e,
+	SOURCE_PACKETS(X)
+#undef X
+		SOURCE_PACKET_COUNT
+};
+
 /* worker: rw; ctl: ro, and rw once the worker has ended. */
 struct source_ledger {
 	ms_counter received; /* frames; one that is replayed counts each time */
 	ms_counter received_bytes;
-	ms_counter sent; /* mirrored packets that the port or file took, and their bytes */
 	ms_counter sent_bytes;
 	ms_counter fates[SOURCE_FATE_COUNT];
+	ms_counter packets[SOURCE_PACKET_COUNT];
 };
 
 /* Static strings. */
 const char *source_fate_name(enum source_fate fate);
 const char *source_fate_help(enum source_fate fate);
+const char *source_packet_name(enum source_packet packet);
+const char *source_packet_help(enum source_packet packet);
 
-/*
- * Takes over what a capture file says that it wrote and dropped, after it was closed: frames were
- * counted as mirrored when they were handed to it.
- */
+/* Takes over what a capture file says that it wrote and dropped, after it was closed. */
 void source_ledger_settle(struct source_ledger *ledger, const struct ms_output_ledger *file);
 
-/* received == sum of all fates, and mirrored == sent. */
+/*
+ * received == sum of all fates; frames mirrored == packets mirrored, which are counted further on;
+ * and mirrored + duplicated == all other packets.
+ */
 bool source_ledger_balanced(const struct source_ledger *ledger);
