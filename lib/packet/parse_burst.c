@@ -170,6 +170,7 @@ ms_packet_parse(struct ms_packet *p, const uint8_t *view, uint32_t length)
 		ether_type = at + MS_VLAN_HDR <= end ? ms_be16(view + at + 2) : 0;
 		at += MS_VLAN_HDR;
 	}
+	p->ether_type = ether_type;
 	if (ether_type == RTE_ETHER_TYPE_IPV4)
 		parse_ipv4(p, view, at, end);
 	else if (ether_type == RTE_ETHER_TYPE_IPV6)

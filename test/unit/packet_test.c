@@ -139,6 +139,7 @@ test_vlan(void **state)
 			assert_int_equal(p.mac_dst, 0x0a0b0c0d0e0f);
 			assert_int_equal(p.mac_src, 0x010203040506);
 			assert_int_equal(p.original_length, b.n);
+			assert_int_equal(p.ether_type, tags <= 2 ? 0x0800 : types[kind]);
 			if (tags <= 2)
 				assert_v4(&p, HAS_ALL, 1000, 53);
 			else
@@ -543,6 +544,7 @@ test_cut(void **state)
 			assert_within(&p, &whole);
 			assert_int_equal(p.mac_dst, n >= 6 ? whole.mac_dst : 0);
 			assert_int_equal(p.mac_src, n >= 12 ? whole.mac_src : 0);
+			assert_true(p.ether_type == 0 || p.ether_type == whole.ether_type);
 			assert_true(p.original_length == n || p.original_length == b.n);
 			assert_true(p.original_length >= last.original_length);
 			last = p;
