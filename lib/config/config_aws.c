@@ -190,7 +190,10 @@ config_read_interface(struct config_reader *r, const struct config_at *at, void 
 		config_append(r, config->interfaces, config->interfaces_n);
 	struct ms_prefix *first;
 
-	if (interface == NULL || !config_name(r, at, CONFIG_INTERFACE, &interface->id) ||
+	if (interface == NULL)
+		return false;
+	interface->origin = r->origin;
+	if (!config_name(r, at, CONFIG_INTERFACE, &interface->id) ||
 		!config_string(r, at, "VpcId", &interface->vpc) ||
 		!config_mac(r, at, "MacAddress", &interface->mac) ||
 		!config_address(r, at, "PrivateIpAddress", MS_FAMILY_V4, &interface->address))
@@ -232,7 +235,10 @@ config_read_target(struct config_reader *r, const struct config_at *at, void *ar
 	struct ms_config_target *target =
 		config_append(r, r->config->targets, r->config->targets_n);
 
-	return target != NULL && config_name(r, at, CONFIG_TARGET, &target->id) &&
+	if (target == NULL)
+		return false;
+	target->origin = r->origin;
+	return config_name(r, at, CONFIG_TARGET, &target->id) &&
 	       config_string(r, at, "Type", &target->type) && read_destination(r, at, target);
 }
 

@@ -35,12 +35,14 @@ struct ms_config_interface {
 	struct ms_prefix *addresses; /* PrivateIpAddresses, /32 each, the primary one first */
 	uint32_t addresses_n;
 	char *vpc; /* VpcId or NULL */
+	struct ms_origin origin;
 };
 
 struct ms_config_target {
 	char *id;
 	char *type;        /* network-interface, ...; from the destination's key, or NULL */
 	char *destination; /* the id that its type calls for, or NULL; NULL for other types */
+	struct ms_origin origin;
 };
 
 struct ms_config_vpc {
@@ -138,6 +140,14 @@ void ms_config_free(struct ms_config *config);
  */
 int ms_config_add_output(struct ms_config *config, const struct ms_config_output *output,
 	struct ms_config_error *error);
+
+/*
+ * The Amazon resolvers of an interface's VPC: base + 2 of each of its IPv4 blocks, none if the VPC
+ * is not loaded. Returns how many there are, or -ENOMEM; *list is theirs, for free(), and NULL if
+ * there are none. https://docs.aws.amazon.com/vpc/latest/userguide/AmazonDNS-concepts.html
+ */
+int ms_config_resolvers(const struct ms_config *config, const struct ms_config_interface *interface,
+	struct ms_prefix **list);
 
 /*
  * Prints the canonical form, JSON, which reads back to the same configuration, but for the order

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The small change of ms_filter.h: growing blobs, and the end of filters and leaves. */
+/* The small change of ms_filter.h: growing blobs, counts by rule, and the end of filters and
+ * leaves.
+ */
 #include "filter/ms_filter.h"
 
 #include <errno.h>
@@ -63,6 +65,33 @@ ms_filter_leaves_free(struct ms_filter_leaves *leaves)
 	free(leaves->first);
 	free(leaves->hits);
 	memset(leaves, 0, sizeof(*leaves));
+}
+
+uint32_t *
+ms_filter_number(const struct ms_filter *filters, uint32_t n)
+{
+	uint32_t *first = calloc((size_t)n + 1, sizeof(*first));
+
+	for (uint32_t i = 0; first != NULL && i < n; i++)
+		first[i + 1] = first[i] + filters[i].rules_n;
+	return first;
+}
+
+void
+ms_filter_tally_leaf(const struct ms_filter_tally *tally, const struct ms_filter_leaves *leaves,
+	uint32_t leaf, uint64_t hits)
+{
+	if (hits == 0)
+		return;
+	for (uint32_t h = leaves->first[leaf]; h < leaves->first[leaf + 1]; h++) {
+		const struct ms_leaf_hit *hit = &leaves->hits[h];
+		size_t filter = (size_t)(hit->filter - tally->filters);
+
+		if (hit->rule == MS_RULE_NONE)
+			tally->services[filter] += hits;
+		else
+			tally->rules[tally->first[filter] + hit->rule] += hits;
+	}
 }
 
 void

@@ -146,6 +146,24 @@ struct ms_filter_leaves {
 
 void ms_filter_leaves_free(struct ms_filter_leaves *leaves);
 
+/* Where hits are added up by rule. */
+struct ms_filter_tally {
+	const struct ms_filter *filters; /* the array that holds the filters of all leaves */
+	const uint32_t *first;           /* by filter: its first rule in rules */
+	uint64_t *rules;                 /* in the order of the filters and of their rules */
+	uint64_t *services;              /* by filter: network services */
+};
+
+/*
+ * Numbers the rules of filters[0..n) in one row: where those of each filter begin, and at [n] how
+ * many there are. The caller frees it; NULL: out of memory.
+ */
+uint32_t *ms_filter_number(const struct ms_filter *filters, uint32_t n);
+
+/* Adds what was counted on one leaf to its rules. */
+void ms_filter_tally_leaf(const struct ms_filter_tally *tally,
+	const struct ms_filter_leaves *leaves, uint32_t leaf, uint64_t hits);
+
 enum ms_filter_layout {
 	MS_LAYOUT_AUTO,   /* cross products where they fit the budget, else bit sets */
 	MS_LAYOUT_CROSS,  /* field -> class, classes -> class, classes -> leaf */

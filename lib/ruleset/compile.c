@@ -26,11 +26,9 @@ now_ns(void)
 static int
 number_rules(struct ms_ruleset *ruleset, const struct ms_config *config)
 {
-	ruleset->rules_first = calloc(config->filters_n + 1, sizeof(uint32_t));
+	ruleset->rules_first = ms_filter_number(config->filters, config->filters_n);
 	if (ruleset->rules_first == NULL)
 		return -ENOMEM;
-	for (uint32_t i = 0; i < config->filters_n; i++)
-		ruleset->rules_first[i + 1] = ruleset->rules_first[i] + config->filters[i].rules_n;
 	ruleset->rules_n = ruleset->rules_first[config->filters_n];
 	ruleset->rules_base = calloc(ruleset->rules_n + 1, sizeof(uint64_t));
 	ruleset->services_base = calloc(config->filters_n + 1, sizeof(uint64_t));
@@ -137,24 +135,17 @@ leaf_hits(const struct ms_ruleset *ruleset, uint32_t leaf)
 void
 ms_ruleset_count(const struct ms_ruleset *ruleset, uint64_t *rules, uint64_t *services)
 {
-	const struct ms_filter_leaves *leaves = &ruleset->leaves;
+	const struct ms_filter_tally tally = {
+		.filters = ruleset->config->filters,
+		.first = ruleset->rules_first,
+		.rules = rules,
+		.services = services,
+	};
 
 	memcpy(rules, ruleset->rules_base, ruleset->rules_n * sizeof(*rules));
 	memcpy(services, ruleset->services_base, ruleset->config->filters_n * sizeof(*services));
-	for (uint32_t leaf = 0; leaf < leaves->leaves_n; leaf++) {
-		uint64_t hits = leaf_hits(ruleset, leaf);
-
-		for (uint32_t h = leaves->first[leaf]; hits != 0 && h < leaves->first[leaf + 1];
-			h++) {
-			const struct ms_leaf_hit *hit = &leaves->hits[h];
-			size_t filter = (size_t)(hit->filter - ruleset->config->filters);
-
-			if (hit->rule == MS_RULE_NONE)
-				services[filter] += hits;
-			else
-				rules[ruleset->rules_first[filter] + hit->rule] += hits;
-		}
-	}
+	for (uint32_t leaf = 0; leaf < ruleset->leaves.leaves_n; leaf++)
+		ms_filter_tally_leaf(&tally, &ruleset->leaves, leaf, leaf_hits(ruleset, leaf));
 }
 
 static int

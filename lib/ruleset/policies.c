@@ -28,8 +28,6 @@ struct policies {
 	struct ms_filter_route *routes;
 	uint32_t routes_n;
 	struct ms_prefix *resolvers;
-	uint32_t resolvers_n;
-	uint32_t resolvers_room;
 };
 
 /* What makes two policies equal, as bytes, and where the compiled one is. */
@@ -217,41 +215,6 @@ tidy_routes(struct policies *p)
 	qsort(p->routes, p->routes_n, sizeof(*p->routes), compare_route);
 }
 
-/* The Amazon resolver of each address block of the session's VPC: its base + 2. */
-static int
-collect_resolvers(
-	struct policies *p, const struct ms_config *config, const struct ms_config_session *session)
-{
-	const char *id = NULL;
-
-	p->resolvers_n = 0;
-	if (session != NULL && session->interface >= 0)
-		id = config->interfaces[session->interface].vpc;
-	for (uint32_t v = 0; id != NULL && v < config->vpcs_n; v++) {
-		const struct ms_config_vpc *vpc = &config->vpcs[v];
-
-		if (strcmp(vpc->id, id) != 0)
-			continue;
-		if (vpc->blocks_n > p->resolvers_room) {
-			struct ms_prefix *more =
-				realloc(p->resolvers, vpc->blocks_n * sizeof(*more));
-
-			if (more == NULL)
-				return -ENOMEM;
-			p->resolvers = more;
-			p->resolvers_room = vpc->blocks_n;
-		}
-		for (uint32_t b = 0; b < vpc->blocks_n; b++) {
-			struct ms_prefix *resolver = &p->resolvers[p->resolvers_n++];
-
-			*resolver = vpc->blocks[b];
-			resolver->ip.lo += 2;
-			resolver->length = 32;
-		}
-	}
-	return 0;
-}
-
 /* A policy's content as bytes: its filter, resolvers (if it asks for them) and routes. */
 static uint8_t *
 make_key(const struct ms_filter_policy *policy, uint32_t *size)
@@ -364,12 +327,14 @@ policies_get(struct ruleset_build *build, const struct ms_config_session *sessio
 		policy.session = &config->filters[session->filter];
 	policy.routes = p->routes;
 	policy.routes_n = p->routes_n;
-	if (asks_for_resolvers(&policy)) {
-		rc = collect_resolvers(p, config, session);
-		if (rc != 0)
+	if (session != NULL && session->interface >= 0 && asks_for_resolvers(&policy)) {
+		free(p->resolvers);
+		rc = ms_config_resolvers(
+			config, &config->interfaces[session->interface], &p->resolvers);
+		if (rc < 0)
 			return failed(build, &policy, rc);
 		policy.resolvers = p->resolvers;
-		policy.resolvers_n = p->resolvers_n;
+		policy.resolvers_n = (uint32_t)rc;
 	}
 	key = grow_known(p) == 0 ? make_key(&policy, &size) : NULL;
 	if (key == NULL)
