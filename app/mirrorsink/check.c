@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "common/cli.h"
-#include "reload.h"
+#include "compile_report.h"
 #include "ruleset/ms_ruleset.h"
 
 int
@@ -24,7 +24,7 @@ check(struct ms_config *config)
 	if (ms_ruleset_compile(&ruleset, config, registry, 1, &error) == 0) {
 		if (ms_config_print(config, stdout) != 0 || fflush(stdout) != 0)
 			status = CLI_EXIT_FAILED;
-		reload_announce(ruleset);
+		compile_report_full(ruleset, stderr);
 		ms_ruleset_free(ruleset);
 	} else {
 		warnx("%s", error.text);

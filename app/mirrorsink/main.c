@@ -11,10 +11,10 @@
 #include "check.h"
 #include "common/eal.h"
 #include "common/ethdev.h"
+#include "compile_report.h"
 #include "control.h"
 #include "outputs.h"
 #include "ports.h"
-#include "reload.h"
 #include "report.h"
 #include "telemetry.h"
 #include "topology.h"
@@ -51,7 +51,7 @@ prepare(struct sink *sink)
 static void
 announce(const struct sink *sink)
 {
-	reload_announce(ms_ruleset_get(&sink->rules));
+	compile_report_brief(ms_ruleset_get(&sink->rules), stderr);
 	for (uint16_t i = 0; i < sink->mirrors_n; i++)
 		warnx("mirror port %s, receive queues: %u", ethdev_name(sink->mirrors[i]),
 			sink->mirror_queues[i]);

@@ -4,8 +4,7 @@
 #include <err.h>
 #include <string.h>
 
-/* Rules that can't match are named one by one up to here. */
-#define DEFECTS_SHOWN 20
+#include "compile_report.h"
 
 static bool
 same_text(const char *a, const char *b)
@@ -28,68 +27,6 @@ same_outputs(const struct ms_config *a, const struct ms_config *b)
 			return false;
 	}
 	return true;
-}
-
-static const char *
-defect_text(uint8_t defect)
-{
-	switch (defect) {
-	case MS_RULE_SHADOWED:
-		return "rules before it match all that it could";
-	case MS_RULE_PORTS_NO_PROTO:
-		return "it asks for ports, and its protocol has none";
-	default:
-		return "its CIDR blocks are of two families";
-	}
-}
-
-static void
-list_defects(const struct ms_config *config, FILE *out)
-{
-	uint32_t shown = 0;
-
-	for (uint32_t f = 0; f < config->filters_n; f++) {
-		const struct ms_filter *filter = &config->filters[f];
-		struct ms_rule_report defects[DEFECTS_SHOWN];
-		int n = ms_filter_report(filter, defects, DEFECTS_SHOWN);
-
-		for (int i = 0; i < n && i < DEFECTS_SHOWN && shown < DEFECTS_SHOWN; i++) {
-			const struct ms_rule *rule = &filter->rules[defects[i].rule];
-
-			fprintf(out, "filter %s: %s rule %u can never match: %s\n", filter->name,
-				rule->direction == MS_DIRECTION_INGRESS ? "ingress" : "egress",
-				rule->number, defect_text(defects[i].defect));
-			shown++;
-		}
-	}
-}
-
-void
-reload_announce(const struct ms_ruleset *ruleset)
-{
-	const struct ms_config *config = ruleset->config;
-	uint32_t open = 0, unchecked = 0;
-
-	for (uint32_t i = 0; i < config->sessions_n; i++) {
-		open += config->sessions[i].filter < 0;
-		unchecked += config->sessions[i].interface < 0;
-	}
-	if (config->sessions_n > 0)
-		warnx("%u sessions, %u filters, %u rules: %u policies in %zu KiB, compiled in "
-		      "%.1f ms",
-			config->sessions_n, config->filters_n, ruleset->rules_n,
-			ruleset->policies_n, (size_t)(ruleset->head->size >> 10),
-			(double)ruleset->compile_ns / 1e6);
-	if (open > 0)
-		warnx("%u sessions have no filter loaded and accept everything (AWS has filtered "
-		      "already); load TrafficMirrorFilters to filter here too",
-			open);
-	if (unchecked > 0 && config->source_check == MS_SOURCE_STRICT)
-		warnx("%u sessions have no NetworkInterfaces loaded: SourceCheck cannot check "
-		      "their "
-		      "source",
-			unchecked);
-	list_defects(config, stderr);
 }
 
 void
@@ -122,5 +59,5 @@ reload(struct sink *sink)
 	if (rc != 0)
 		warnx("no memory to carry the hits of rules over: they start from 0");
 	warnx("configuration reloaded");
-	reload_announce(next);
+	compile_report_brief(next, stderr);
 }

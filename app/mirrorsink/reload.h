@@ -4,9 +4,6 @@
 
 #include "sink.h"
 
-/* Says what the compiler made of the rules, and what a user should know of them. */
-void reload_announce(const struct ms_ruleset *ruleset);
-
 /*
  * Reads the configuration files again and publishes what they say. On any error the rules in force
  * stay, and a message says why. Outputs must be the same: they can't change while lcores write.

@@ -116,6 +116,28 @@ place(const struct compiler *c, struct ms_blob *blob, size_t *offset)
 	return 0;
 }
 
+struct ms_filter_shape
+ms_filter_shape(const uint8_t *base, size_t offset)
+{
+	static const uint8_t families[] = {MS_FAMILY_NONE, MS_FAMILY_V4, MS_FAMILY_V6};
+	const struct ms_policy *policy = (const struct ms_policy *)(base + offset);
+	struct ms_filter_shape shape = {.leaves = policy->leaves_n};
+
+	for (uint8_t d = MS_DIRECTION_INGRESS; d <= MS_DIRECTION_EGRESS; d++) {
+		for (unsigned int i = 0; i < sizeof(families); i++) {
+			uint32_t kind = ms_policy_table(policy, d, families[i]) & MS_TABLE_KIND;
+
+			if (kind == MS_TABLE_CONST)
+				shape.constant++;
+			else if (kind == MS_TABLE_V4_BITS || kind == MS_TABLE_V6_BITS)
+				shape.bits++;
+			else
+				shape.cross++;
+		}
+	}
+	return shape;
+}
+
 int
 ms_filter_compile(struct ms_blob *blob, struct ms_filter_leaves *leaves,
 	const struct ms_filter_policy *policy, enum ms_filter_layout layout, size_t budget,

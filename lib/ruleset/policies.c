@@ -309,6 +309,49 @@ failed(struct ruleset_build *build, const struct ms_filter_policy *policy, int r
 	return 0;
 }
 
+/* Books a policy that was compiled on a filter that it asks. */
+static void
+add_use(struct ruleset_build *build, const struct ms_filter *filter,
+	const struct ms_filter_shape *shape, uint64_t bytes, uint64_t ns)
+{
+	struct ms_filter_use *use = &build->uses[filter - build->config->filters];
+
+	use->policies++;
+	use->bytes += bytes;
+	use->compile_ns += ns;
+	use->shape.constant += shape->constant;
+	use->shape.cross += shape->cross;
+	use->shape.bits += shape->bits;
+	use->shape.leaves += shape->leaves;
+}
+
+/* Compiles the policy and books it. Returns 0 and its offset, or -errno. */
+static int
+compile(struct ruleset_build *build, const struct ms_filter_policy *policy, size_t *offset)
+{
+	uint64_t start = ruleset_now(), ns, bytes;
+	struct ms_filter_shape shape;
+	int rc = ms_filter_compile(
+		&build->blob, &build->leaves, policy, MS_LAYOUT_AUTO, CROSS_BUDGET, offset);
+
+	if (rc != 0)
+		return rc;
+	ns = ruleset_now() - start;
+	bytes = build->blob.used - *offset;
+	shape = ms_filter_shape(build->blob.base, *offset);
+	if (policy->session != NULL)
+		add_use(build, policy->session, &shape, bytes, ns);
+	for (uint32_t i = 0; i < policy->routes_n; i++) {
+		const struct ms_filter *filter = policy->routes[i].filter;
+
+		if (filter != NULL && filter != policy->session)
+			add_use(build, filter, &shape, bytes, ns);
+	}
+	build->policies_n++;
+	build->policies_bytes += bytes;
+	return 0;
+}
+
 uint32_t
 policies_get(struct ruleset_build *build, const struct ms_config_session *session, uint32_t vni)
 {
@@ -345,14 +388,12 @@ policies_get(struct ruleset_build *build, const struct ms_config_session *sessio
 		free(key);
 		return known->offset;
 	}
-	rc = ms_filter_compile(
-		&build->blob, &build->leaves, &policy, MS_LAYOUT_AUTO, CROSS_BUDGET, &offset);
+	rc = compile(build, &policy, &offset);
 	if (rc != 0) {
 		free(key);
 		return failed(build, &policy, rc);
 	}
 	*known = (struct known_policy){key, size, hash, (uint32_t)(offset / 64)};
 	p->known_n++;
-	build->policies_n++;
 	return known->offset;
 }

@@ -19,12 +19,6 @@ source_hash(uint32_t vni, struct ms_ip source)
 	return (uint32_t)(h >> 32);
 }
 
-static inline const struct ms_session_entry *
-ruleset_entries(const struct ms_ruleset *ruleset)
-{
-	return (const struct ms_session_entry *)(ruleset->base + ruleset->head->entries);
-}
-
 /* A ruleset while it is being compiled. */
 struct ruleset_build {
 	const struct ms_config *config;
@@ -33,8 +27,13 @@ struct ruleset_build {
 	struct ms_filter_leaves leaves;
 	struct ms_config_error *error;
 	struct policies *policies;
+	struct ms_filter_use *uses; /* by filter */
 	uint32_t policies_n;
+	uint64_t policies_bytes;
 };
+
+/* Nanoseconds of the monotonic clock. */
+uint64_t ruleset_now(void);
 
 /*
  * The compiled policy of a session (NULL: one that is learned, of this VNI, or of a VNI that no

@@ -7,7 +7,7 @@ static inline uint32_t
 find_source(const struct ms_ruleset *ruleset, const struct ms_packet *p)
 {
 	const struct ms_ruleset_head *head = ruleset->head;
-	const struct ms_session_entry *entries = ruleset_entries(ruleset);
+	const struct ms_session_entry *entries = ms_ruleset_entries(ruleset);
 	const uint32_t *sources = (const uint32_t *)(ruleset->base + head->sources);
 	uint32_t i = source_hash(p->vni, p->source) & head->sources_mask;
 
@@ -65,7 +65,7 @@ void
 ms_ruleset_session_burst(const struct ms_ruleset *ruleset, struct ms_session_registry *registry,
 	struct ms_packet *packets, uint16_t n)
 {
-	const struct ms_session_entry *entries = ruleset_entries(ruleset);
+	const struct ms_session_entry *entries = ms_ruleset_entries(ruleset);
 	const struct ms_session_entry stranger = {
 		.slot = MS_SESSION_NONE, .policy = ruleset->head->learn_policy};
 

@@ -212,6 +212,7 @@ sessions_build(struct ruleset_build *build, size_t head_offset)
 		qsort(e.list, e.n, sizeof(*e.list), compare_entry);
 	size = table_size(e.n);
 	head.vnis_mask = head.sources_mask = size - 1;
+	head.entries_n = e.n;
 	head.entries = (uint32_t)ms_blob_add(&build->blob, (e.n + 1) * sizeof(*e.list), 64);
 	head.vnis = (uint32_t)ms_blob_add(&build->blob, size * sizeof(struct ms_vni_entry), 64);
 	head.sources = (uint32_t)ms_blob_add(&build->blob, size * sizeof(uint32_t), 64);

@@ -19,6 +19,10 @@
 /* Accept UDP to one port, coming in. */
 #define FILTERS "'Filters':[{'Filter':'f53'," UDP_TO("53") "},{'Filter':'f80'," UDP_TO("80") "}]"
 
+#define FILTERS_3                                                               \
+	"'Filters':[{'Filter':'f53'," UDP_TO("53") "},{'Filter':'f80'," UDP_TO( \
+		"80") "},{'Filter':'none'}]"
+
 #define INTERFACES                                                                         \
 	"'NetworkInterfaces':["                                                            \
 	"{'Eni':'eni-a','PrivateIpAddress':'10.0.0.1',"                                    \
@@ -378,6 +382,39 @@ test_resolvers(void **state)
 
 #define EACH(test) cmocka_unit_test_setup_teardown(test, test_rules_setup, test_rules_teardown)
 
+/* What each filter came to: who names it, which policies ask it, and their tables. */
+static void
+test_uses(void **state)
+{
+	struct ms_ruleset *r = test_rules(
+		"{" OUTPUTS "," FILTERS_3 ",'Sessions':[{'Session':'a','Vni':1,'Filter':'f53'},"
+		"{'Session':'b','Vni':2,'Filter':'f53'},{'Session':'c','Vni':3}],"
+		"'Routes':[{'Outputs':['o0']},"
+		"{'SessionId':'b','FilterId':'f80','Outputs':['o1']},"
+		"{'SessionId':'b','FilterId':'f53','Outputs':['o2']},"
+		"{'SessionId':'c','FilterId':'none','Outputs':['o0']}]}",
+		1);
+	const struct ms_filter_use *f53 = &r->uses[0], *f80 = &r->uses[1], *none = &r->uses[2];
+
+	assert_int_equal(r->policies_n, 3);
+	assert_int_equal(f53->sessions, 2);
+	assert_int_equal(f53->routes, 1);
+	assert_int_equal(f53->policies, 2);
+	assert_int_equal(f80->sessions, 0);
+	assert_int_equal(f80->routes, 1);
+	assert_int_equal(f80->policies, 1);
+	assert_int_equal(none->routes, 1);
+	assert_int_equal(none->policies, 0); /* o0 is reached without a filter */
+	assert_int_equal(none->bytes, 0);
+	/* six tables a policy; only UDP of both families, coming in, is decided by one */
+	assert_int_equal(f80->shape.cross, 2);
+	assert_int_equal(f80->shape.constant, 4);
+	assert_int_equal(f53->shape.cross + f53->shape.constant + f53->shape.bits, 12);
+	assert_true(f80->bytes > 0 && f80->bytes < f53->bytes && f53->bytes < r->policies_bytes);
+	assert_true(r->policies_bytes < r->head->size);
+	ms_ruleset_free(r);
+}
+
 int
 main(void)
 {
@@ -399,6 +436,7 @@ main(void)
 		EACH(test_filter_not_loaded),
 		EACH(test_policies_shared),
 		EACH(test_resolvers),
+		EACH(test_uses),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
