@@ -13,6 +13,8 @@
 
 /* Sessions that are listed; the summary has them all. */
 #define SESSIONS_SHOWN 40
+/* Rules and sessions that did nothing and are named. */
+#define IDLE_SHOWN 10
 
 static void
 print_ledger(const struct sink *sink, const struct sink_totals *totals, FILE *out)
@@ -96,6 +98,112 @@ print_sessions(const struct sink *sink, FILE *out)
 			n - SESSIONS_SHOWN);
 }
 
+/* Packets by direction, and of what is not told. */
+struct directions {
+	uint64_t unloaded; /* packets of unknown direction, of sessions without a MAC address */
+	uint64_t loaded;   /* and of those that have one */
+	uint32_t learned;  /* sessions whose address was learned */
+};
+
+static void
+print_direction(const struct sink_session_totals *t, const char *name, uint64_t configured,
+	struct directions *sum, FILE *out)
+{
+	char text[TOTALS_MAC_TEXT] = "";
+	const char *from;
+	uint64_t mac;
+
+	from = totals_mac(configured, t, &mac);
+	*(configured != 0 ? &sum->loaded : &sum->unloaded) += t->directions[MS_DIRECTION_UNKNOWN];
+	sum->learned += configured == 0 && from != NULL;
+	fprintf(out, "%-24s %12" PRIu64 " %12" PRIu64 " %12" PRIu64 "  %s %s", name,
+		t->directions[MS_DIRECTION_INGRESS], t->directions[MS_DIRECTION_EGRESS],
+		t->directions[MS_DIRECTION_UNKNOWN],
+		from != NULL ? totals_mac_text(mac, text) : "not known", from != NULL ? from : "");
+	if (configured == 0 && t->learned_macs_changed > 0)
+		fprintf(out, ", changed %u times", t->learned_macs_changed);
+	fputc('\n', out);
+}
+
+/* What to do about directions that nobody can tell. */
+static void
+print_advice(const struct directions *sum, FILE *out)
+{
+	if (sum->unloaded > 0)
+		fprintf(out,
+			"%" PRIu64 " packets have no known direction, and were looked up in both "
+			"tables of their filter:\nload NetworkInterfaces, so that the source ENI's "
+			"MAC address tells it.\n",
+			sum->unloaded);
+	if (sum->loaded > 0)
+		fprintf(out,
+			"%" PRIu64 " packets have no known direction although their ENI is "
+			"configured: neither their MAC\naddresses nor their IP addresses tell the "
+		        "ENI "
+			"apart. Is its MacAddress the current one?\n",
+			sum->loaded);
+	if (sum->learned > 0)
+		fprintf(out, "Learned MAC addresses were seen beside the outer source address, and "
+		             "decide "
+			     "nothing. To use\none, load NetworkInterfaces, and "
+		             "TrafficMirrorSessions that "
+			     "name them.\n");
+}
+
+static void
+print_directions(const struct sink *sink, FILE *out)
+{
+	uint32_t n = ms_session_count(sink->registry), shown = 0;
+	uint64_t macs[SESSIONS_SHOWN];
+	struct directions sum = {0};
+
+	totals_macs(sink, 0, SESSIONS_SHOWN, macs);
+	for (uint32_t slot = 0; slot < n && slot < SESSIONS_SHOWN; slot++) {
+		struct sink_session_totals t;
+
+		totals_session(sink, slot, &t);
+		if (t.packets == 0)
+			continue;
+		if (shown++ == 0)
+			fprintf(out, "\n%-24s %12s %12s %12s  %s\n", "direction", "ingress",
+				"egress", "unknown", "source ENI's MAC address");
+		print_direction(
+			&t, ms_session_info(sink->registry, slot)->name, macs[slot], &sum, out);
+	}
+	print_advice(&sum, out);
+}
+
+/* What is configured and did nothing: a mistake, or a leftover. */
+static void
+print_never_hit(const struct sink *sink, FILE *out)
+{
+	struct sink_idle_rule rules[IDLE_SHOWN];
+	uint32_t slots[IDLE_SHOWN], sessions = totals_idle_sessions(sink, slots, IDLE_SHOWN);
+	int64_t n = totals_idle_rules(sink, rules, IDLE_SHOWN);
+
+	if (sessions > 0 || n > 0)
+		fputc('\n', out);
+	if (sessions > 0)
+		fprintf(out, "sessions without a packet: %u:", sessions);
+	for (uint32_t i = 0; i < sessions && i < IDLE_SHOWN; i++)
+		fprintf(out, "%s %s", i > 0 ? "," : "",
+			ms_session_info(sink->registry, slots[i])->name);
+	if (sessions > 0)
+		fputs(sessions > IDLE_SHOWN ? ", ...\n" : "\n", out);
+	if (n > 0)
+		fprintf(out, "rules that never hit: %" PRId64 ":", n);
+	for (int64_t i = 0; i < n && i < IDLE_SHOWN; i++) {
+		fprintf(out, "%s %s ", i > 0 ? "," : "", rules[i].filter->name);
+		if (rules[i].rule == NULL)
+			fputs("amazon-dns", out);
+		else
+			fprintf(out, "%s %u", totals_direction(rules[i].rule->direction),
+				rules[i].rule->number);
+	}
+	if (n > 0)
+		fputs(n > IDLE_SHOWN ? ", ...\n" : "\n", out);
+}
+
 static void
 print_unknown(const struct sink *sink, FILE *out)
 {
@@ -151,7 +259,9 @@ report_print(const struct sink *sink, const struct sink_totals *totals, FILE *ou
 	print_devices(sink, out);
 	print_outputs(sink, totals, out);
 	print_sessions(sink, out);
+	print_directions(sink, out);
 	print_unknown(sink, out);
+	print_never_hit(sink, out);
 	fprintf(out, "\n%s\n",
 		totals_balanced(sink, totals)
 			? "The ledger balances: every packet and every frame is accounted for."

@@ -43,6 +43,20 @@ make_frame(const struct sink_rx *rx, struct rte_mbuf *m, const struct ms_packet 
 		.original_length = p->original_length};
 }
 
+/* Remembers the MAC address of a session's source ENI, where nobody has configured it. */
+static inline void
+learn_mac(struct sink_session *session, const struct ms_packet *p)
+{
+	uint64_t mac = p->direction == MS_DIRECTION_INGRESS ? p->mac_dst : p->mac_src;
+	uint64_t last = ms_count_read(&session->mac), changes = last >> SINK_MAC_BITS;
+
+	if ((last ^ mac) << (64 - SINK_MAC_BITS) == 0 || (mac >> 40 & 1) != 0)
+		return; /* as before, or a group's */
+	if (last != 0 && changes < SINK_MAC_CHANGES)
+		changes++;
+	atomic_store_explicit(&session->mac, changes << SINK_MAC_BITS | mac, memory_order_relaxed);
+}
+
 /* Counts what the stages decided, packet by packet, and parts the burst by it. */
 static inline void
 settle(struct sink_rx *rx, struct rte_mbuf **mbufs, uint16_t n, uint64_t tsc, struct outcome *out)
@@ -56,7 +70,9 @@ settle(struct sink_rx *rx, struct rte_mbuf **mbufs, uint16_t n, uint64_t tsc, st
 		if (p->fate == MS_FATE_NONE || p->fate >= MS_FATE_FILTER_REJECT) {
 			struct sink_session *session = &rx->sessions[p->session];
 
-			ms_count_add(&session->packets, 1);
+			ms_count_add(&session->packets[p->direction], 1);
+			if (p->eni_mac == 0 && p->direction != MS_DIRECTION_UNKNOWN)
+				learn_mac(session, p);
 			ms_count_add(&session->bytes, p->length);
 			if (p->fate != MS_FATE_NONE)
 				ms_count_add(&session->rejected, 1);

@@ -43,9 +43,19 @@ enum sink_stage {
 	SINK_END,   /* rx lcores have stopped: empty rings stay empty */
 };
 
+#define SINK_DIRECTIONS  3 /* enum ms_direction */
+#define SINK_MAC_BITS    48
+#define SINK_MAC_CHANGES UINT64_C(0xffff) /* that are counted; more are as many */
+
 /* What an rx lcore knows of one session. */
 struct sink_session {
-	ms_counter packets;  /* mirrored packets of this session */
+	ms_counter packets[SINK_DIRECTIONS]; /* mirrored packets of this session */
+	/*
+	 * The inner MAC address on the source ENI's side, learned where it is not configured and
+	 * the outer source address told which side that is; it is shown, and decides nothing. The
+	 * upper 16 bits count how often it was another one than before.
+	 */
+	ms_counter mac;
 	ms_counter bytes;    /* of their inner frames */
 	ms_counter rejected; /* by a filter, or for want of a route */
 	ms_counter lost;     /* to a full ring */

@@ -69,26 +69,59 @@ outputs(const struct sink *sink, const struct sink_totals *totals)
 	return array;
 }
 
+/* The direction of a session's packets, and what tells it: the source ENI's MAC address. */
+static void
+add_directions(json_t *object, const struct sink_session_totals *t, uint64_t configured)
+{
+	char text[TOTALS_MAC_TEXT];
+	const char *from;
+	uint64_t mac;
+
+	json_object_set_new(object, "ingress", integer(t->directions[MS_DIRECTION_INGRESS]));
+	json_object_set_new(object, "egress", integer(t->directions[MS_DIRECTION_EGRESS]));
+	json_object_set_new(object, "unknown", integer(t->directions[MS_DIRECTION_UNKNOWN]));
+	from = totals_mac(configured, t, &mac);
+	json_object_set_new(object, "mac",
+		from != NULL ? json_string(totals_mac_text(mac, text)) : json_null());
+	json_object_set_new(object, "mac_from", from != NULL ? json_string(from) : json_null());
+	json_object_set_new(object, "mac_changes", integer(t->learned_macs_changed));
+}
+
 static json_t *
 sessions(const struct sink *sink)
 {
+	uint32_t n = ms_session_count(sink->registry);
+	uint64_t *macs = calloc((size_t)n + 1, sizeof(*macs));
 	json_t *array = json_array();
 
-	for (uint32_t slot = 0; slot < ms_session_count(sink->registry); slot++) {
+	if (macs != NULL)
+		totals_macs(sink, 0, n, macs);
+	for (uint32_t slot = 0; macs != NULL && slot < n; slot++) {
 		const struct ms_session_info *info = ms_session_info(sink->registry, slot);
 		char address[INET6_ADDRSTRLEN];
 		struct sink_session_totals t;
+		json_t *object;
 
 		totals_session(sink, slot, &t);
-		json_array_append_new(
-			array, json_pack("{s:s, s:i, s:s, s:o, s:o, s:o, s:o, s:o}", "session",
-				       info->name, "vni", (int)info->vni, "source",
-				       totals_address(info->source, info->source_family, address),
-				       "packets", integer(t.packets), "bytes", integer(t.bytes),
-				       "delivered", integer(t.delivered), "rejected",
-				       integer(t.rejected), "lost", integer(t.lost)));
+		object = json_pack("{s:s, s:i, s:s, s:o, s:o, s:o, s:o, s:o}", "session",
+			info->name, "vni", (int)info->vni, "source",
+			totals_address(info->source, info->source_family, address), "packets",
+			integer(t.packets), "bytes", integer(t.bytes), "delivered",
+			integer(t.delivered), "rejected", integer(t.rejected), "lost",
+			integer(t.lost));
+		add_directions(object, &t, macs[slot]);
+		json_array_append_new(array, object);
 	}
+	free(macs);
 	return array;
+}
+
+/* How many sessions and rules of the configuration in force have done nothing. */
+static json_t *
+never_hit(const struct sink *sink)
+{
+	return json_pack("{s:o, s:o}", "sessions", integer(totals_idle_sessions(sink, NULL, 0)),
+		"rules", json_integer(totals_idle_rules(sink, NULL, 0)));
 }
 
 static json_t *
@@ -149,13 +182,15 @@ bool
 report_summary(const struct sink *sink, const struct sink_totals *totals, int fd)
 {
 	FILE *out = fdopen(fd, "w");
-	json_t *root = json_pack("{s:s, s:s, s:f, s:{s:o, s:o}, s:o, s:b, s:o, s:o, s:o, s:o, s:o}",
-		"schema", "mirrorsink.summary/1", "version", MS_VERSION, "seconds", totals->seconds,
+	json_t *root = json_pack(
+		"{s:s, s:s, s:f, s:{s:o, s:o}, s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:o}", "schema",
+		"mirrorsink.summary/1", "version", MS_VERSION, "seconds", totals->seconds,
 		"received", "packets", integer(ms_count_read(&totals->ledger.received)), "bytes",
 		integer(ms_count_read(&totals->ledger.received_bytes)), "fates",
 		fates(&totals->ledger), "balanced", totals_balanced(sink, totals), "device",
 		device(sink), "outputs", outputs(sink, totals), "sessions", sessions(sink),
-		"unknown_sessions", unknown(sink), "rules", rules(sink));
+		"unknown_sessions", unknown(sink), "rules", rules(sink), "never_hit",
+		never_hit(sink));
 	bool ok = out != NULL && root != NULL;
 
 	ok = ok && json_dumpf(root, out, JSON_INDENT(2) | JSON_REAL_PRECISION(6)) == 0;

@@ -114,8 +114,26 @@ outputs(const struct sink *sink, uint64_t first, struct rte_tel_data *d)
 	return 0;
 }
 
+static void
+add_directions(struct rte_tel_data *d, const struct sink_session_totals *t, uint64_t configured)
+{
+	char text[TOTALS_MAC_TEXT];
+	const char *from;
+	uint64_t mac;
+
+	add_number(d, "ingress", t->directions[MS_DIRECTION_INGRESS]);
+	add_number(d, "egress", t->directions[MS_DIRECTION_EGRESS]);
+	add_number(d, "unknown", t->directions[MS_DIRECTION_UNKNOWN]);
+	add_number(d, "mac_changes", t->learned_macs_changed);
+	from = totals_mac(configured, t, &mac);
+	if (from != NULL) {
+		rte_tel_data_add_dict_string(d, "mac", totals_mac_text(mac, text));
+		rte_tel_data_add_dict_string(d, "mac_from", from);
+	}
+}
+
 static struct rte_tel_data *
-session_dict(const struct sink *sink, uint32_t slot)
+session_dict(const struct sink *sink, uint32_t slot, uint64_t configured)
 {
 	const struct ms_session_info *info = ms_session_info(sink->registry, slot);
 	struct rte_tel_data *d = new_dict();
@@ -134,6 +152,7 @@ session_dict(const struct sink *sink, uint32_t slot)
 	add_number(d, "delivered", t.delivered);
 	add_number(d, "rejected", t.rejected);
 	add_number(d, "lost", t.lost);
+	add_directions(d, &t, configured);
 	return d;
 }
 
@@ -141,10 +160,13 @@ static int
 sessions(const struct sink *sink, uint64_t first, struct rte_tel_data *d)
 {
 	uint32_t n = ms_session_count(sink->registry);
+	uint64_t macs[PAGE];
 
+	totals_macs(sink, (uint32_t)RTE_MIN(first, (uint64_t)n), PAGE, macs);
 	rte_tel_data_start_dict(d);
 	for (uint64_t slot = first; slot < n && slot < first + PAGE; slot++) {
-		struct rte_tel_data *session = session_dict(sink, (uint32_t)slot);
+		struct rte_tel_data *session =
+			session_dict(sink, (uint32_t)slot, macs[slot - first]);
 
 		if (session == NULL)
 			return -ENOMEM;

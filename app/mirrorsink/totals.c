@@ -2,6 +2,8 @@
 #include "totals.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -44,6 +46,20 @@ totals_collect(const struct sink *sink, struct sink_totals *totals)
 	}
 }
 
+/* Adds what one lcore has learned. Lcores that saw different ones make a change, too. */
+static void
+add_mac(struct sink_session_totals *totals, uint64_t seen)
+{
+	uint64_t mac = seen & ((UINT64_C(1) << SINK_MAC_BITS) - 1);
+
+	if (mac == 0)
+		return;
+	totals->learned_macs_changed += (uint32_t)(seen >> SINK_MAC_BITS);
+	if (totals->learned_mac != 0 && totals->learned_mac != mac)
+		totals->learned_macs_changed++;
+	totals->learned_mac = mac;
+}
+
 void
 totals_session(const struct sink *sink, uint32_t slot, struct sink_session_totals *totals)
 {
@@ -54,9 +70,95 @@ totals_session(const struct sink *sink, uint32_t slot, struct sink_session_total
 		totals->rejected += ms_count_read(&session->rejected);
 		totals->lost += ms_count_read(&session->lost);
 		totals->bytes += ms_count_read(&session->bytes);
-		totals->packets += ms_count_read(&session->packets);
+		for (unsigned int d = 0; d < SINK_DIRECTIONS; d++)
+			totals->directions[d] += ms_count_read(&session->packets[d]);
+		add_mac(totals, ms_count_read(&session->mac));
 	}
+	for (unsigned int d = 0; d < SINK_DIRECTIONS; d++)
+		totals->packets += totals->directions[d];
 	totals->delivered = totals->packets - totals->rejected - totals->lost;
+}
+
+void
+totals_macs(const struct sink *sink, uint32_t first, uint32_t n, uint64_t *macs)
+{
+	const struct ms_ruleset *ruleset = ms_ruleset_get(&sink->rules);
+	const struct ms_session_entry *entries = ms_ruleset_entries(ruleset);
+
+	memset(macs, 0, n * sizeof(*macs));
+	for (uint32_t i = 0; i < ruleset->head->entries_n; i++) {
+		if (entries[i].slot >= first && entries[i].slot - first < n)
+			macs[entries[i].slot - first] = entries[i].eni_mac;
+	}
+}
+
+const char *
+totals_mac(uint64_t configured, const struct sink_session_totals *totals, uint64_t *mac)
+{
+	*mac = configured != 0 ? configured : totals->learned_mac;
+	if (*mac == 0)
+		return NULL;
+	return configured != 0 ? "configured" : "learned";
+}
+
+const char *
+totals_mac_text(uint64_t mac, char *out)
+{
+	snprintf(out, TOTALS_MAC_TEXT, "%02x:%02x:%02x:%02x:%02x:%02x", (uint8_t)(mac >> 40),
+		(uint8_t)(mac >> 32), (uint8_t)(mac >> 24), (uint8_t)(mac >> 16),
+		(uint8_t)(mac >> 8), (uint8_t)mac);
+	return out;
+}
+
+uint32_t
+totals_idle_sessions(const struct sink *sink, uint32_t *list, uint32_t room)
+{
+	const struct ms_ruleset *ruleset = ms_ruleset_get(&sink->rules);
+	const struct ms_session_entry *entries = ms_ruleset_entries(ruleset);
+	uint32_t n = 0, last = MS_SESSION_NONE;
+
+	/* entries of one session, which differ by address, stand together */
+	for (uint32_t i = 0; i < ruleset->head->entries_n; i++) {
+		struct sink_session_totals t;
+
+		if (entries[i].slot == last || entries[i].slot == MS_SESSION_NONE)
+			continue;
+		last = entries[i].slot;
+		totals_session(sink, last, &t);
+		if (t.packets == 0 && n++ < room)
+			list[n - 1] = last;
+	}
+	return n;
+}
+
+int64_t
+totals_idle_rules(const struct sink *sink, struct sink_idle_rule *list, uint32_t room)
+{
+	const struct ms_ruleset *ruleset = ms_ruleset_get(&sink->rules);
+	const struct ms_config *config = ruleset->config;
+	uint64_t *hits = calloc(ruleset->rules_n + 1, sizeof(*hits));
+	uint64_t *services = calloc(config->filters_n + 1, sizeof(*services));
+	int64_t n = 0;
+
+	if (hits == NULL || services == NULL) {
+		n = -ENOMEM;
+		goto out;
+	}
+	ms_ruleset_count(ruleset, hits, services);
+	for (uint32_t f = 0; f < config->filters_n; f++) {
+		const struct ms_filter *filter = &config->filters[f];
+
+		if (filter->amazon_dns && services[f] == 0 && n++ < room)
+			list[n - 1] = (struct sink_idle_rule){filter, NULL};
+		for (uint32_t i = 0; i < filter->rules_n; i++) {
+			if (hits[ruleset->rules_first[f] + i] == 0 && n++ < room)
+				list[n - 1] = (struct sink_idle_rule){filter, &filter->rules[i]};
+		}
+	}
+out:
+	free(hits);
+	free(services);
+	return n;
 }
 
 uint32_t

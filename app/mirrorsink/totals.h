@@ -19,6 +19,9 @@ struct sink_totals {
 
 struct sink_session_totals {
 	uint64_t packets;
+	uint64_t directions[SINK_DIRECTIONS]; /* of them, by enum ms_direction */
+	uint64_t learned_mac; /* last seen on the source ENI's side; 0: none, or not looked for */
+	uint32_t learned_macs_changed; /* how often it was another one than before */
 	uint64_t bytes;
 	uint64_t rejected;
 	uint64_t lost;
@@ -31,6 +34,35 @@ struct sink_session_totals {
 /* Any thread that holds sink.lock, or control. */
 void totals_collect(const struct sink *sink, struct sink_totals *totals);
 void totals_session(const struct sink *sink, uint32_t slot, struct sink_session_totals *totals);
+
+/*
+ * MAC addresses of source ENIs as configured, for the slots first..first + n - 1; 0: not known. Any
+ * thread that holds sink.lock, or control.
+ */
+void totals_macs(const struct sink *sink, uint32_t first, uint32_t n, uint64_t *macs);
+
+/* "configured", "learned" or NULL, and *mac: what is known of a source ENI's MAC address. */
+const char *
+totals_mac(uint64_t configured, const struct sink_session_totals *totals, uint64_t *mac);
+
+#define TOTALS_MAC_TEXT 18
+/* A MAC address as text. out has room for TOTALS_MAC_TEXT. Returns out. */
+const char *totals_mac_text(uint64_t mac, char *out);
+
+/*
+ * Sessions of the configuration in force that have had no packet: their slots to list, which has
+ * room for `room`. Returns how many there are. Any thread that holds sink.lock, or control.
+ */
+uint32_t totals_idle_sessions(const struct sink *sink, uint32_t *list, uint32_t room);
+
+/* A rule that never hit. */
+struct sink_idle_rule {
+	const struct ms_filter *filter;
+	const struct ms_rule *rule; /* NULL: the filter's network service */
+};
+
+/* The same for rules and network services. Returns how many, or -ENOMEM. */
+int64_t totals_idle_rules(const struct sink *sink, struct sink_idle_rule *list, uint32_t room);
 
 /* Fills list, which has room for TOTALS_UNKNOWN_MAX. Returns how many; *others: not listed. */
 uint32_t totals_unknown(const struct sink *sink, struct ms_unknown_entry *list, uint64_t *others);

@@ -15,7 +15,10 @@
 #  - each output has exactly the frames that the reference selects, in order, with its direction and
 #    under the name of its session;
 #  - every fate has exactly the reference's count, and none of those at stake is 0;
-#  - every rule has exactly the hits that the reference counts;
+#  - every rule has exactly the hits that the reference counts, and as many rules and sessions as the
+#    reference never met are told to have never hit;
+#  - every session has exactly the reference's packets in each direction, and its interface's MAC
+#    address: the configured one, or the one that was last seen beside the outer source address;
 #  - status 0, and the ledger balances.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
@@ -228,9 +231,26 @@ for path in documents:
     document.update(judge.load(path))
 oracle = reference.Reference(document)
 fates, expected = collections.Counter(), collections.defaultdict(list)
+sides = collections.defaultdict(collections.Counter)  # packets of a session by direction
+macs, changes = {}, collections.Counter()  # those that can be learned
+
+
+def meet(session, direction, frame):
+    """Books a packet of a session."""
+    name = session["TrafficMirrorSessionId"]
+    sides[name][direction or "unknown"] += 1
+    if direction is None or session["NetworkInterfaceId"] in oracle.interfaces:
+        return
+    mac = frame[:6] if direction == "ingress" else frame[6:12]
+    if any(mac) and not mac[0] & 1:
+        changes[name] += macs.get(name, mac) != mac
+        macs[name] = mac
+
+
 directions = {None: 0, "ingress": 1, "egress": 2}
 for packet in judge.read(capture).packets:
     try:
+        meet(*oracle.locate(packet.data)[:3])
         session, direction, frame, outputs = oracle.decide(packet.data)
     except judge.Fate as fate:
         fates[str(fate)] += 1
@@ -272,6 +292,24 @@ for one in document["TrafficMirrorFilters"]:
         key = one["TrafficMirrorFilterId"], rule["TrafficDirection"], rule["RuleNumber"]
         judge.demand(got.get(key) == oracle.hits[key], "rule %r: %r hits, expected %d", key,
                      got.get(key), oracle.hits[key])
+idle = {"rules": sum(oracle.hits[key] == 0 for key in got),
+        "sessions": sum(s["TrafficMirrorSessionId"] not in sides for s in oracle.sessions)}
+judge.demand(numbers["never_hit"] == idle, "never hit: %r, not %r", numbers["never_hit"], idle)
+judge.demand(set(sides) <= {s["session"] for s in numbers["sessions"]}, "a session is missing")
+for one in numbers["sessions"]:
+    name, want = one["session"], sides[one["session"]]
+    for side in ("ingress", "egress", "unknown"):
+        judge.demand(one[side] == want[side], "%s: %d %s, not %d", name, one[side], side, want[side])
+    judge.demand(one["packets"] == sum(want.values()), "%s: %d packets", name, one["packets"])
+    eni = [s["NetworkInterfaceId"] for s in oracle.sessions if s["TrafficMirrorSessionId"] == name]
+    mac, origin = macs[name].hex(":") if name in macs else None, "learned" if name in macs else None
+    if eni and eni[0] in oracle.interfaces:
+        mac, origin = oracle.interfaces[eni[0]]["MacAddress"], "configured"
+    judge.demand((one["mac"], one["mac_from"]) == (mac, origin), "%s: MAC address %r, %r, not %r, %r",
+                 name, one["mac"], one["mac_from"], mac, origin)
+    judge.demand(one["mac_changes"] == changes[name], "%s: %d changes of the MAC address, not %d",
+                 name, one["mac_changes"], changes[name])
+judge.demand(macs and any(changes.values()), "the test is weak: no MAC address to learn")
 END
 
 # try RUN WORKERS AT_STAKE DOCUMENT

@@ -228,16 +228,23 @@ class Reference:
             raise judge.Fate("no_route")
         return chosen
 
-    def decide(self, packet):
+    def locate(self, packet):
         """
-        (session, direction or None, inner frame, outputs) of a mirrored packet; raises judge.Fate.
-        Counts the hits of rules.
+        (session, direction or None, inner frame, its fields) of a mirrored packet; raises
+        judge.Fate.
         """
         inner = judge.decapsulate(packet)
         source = ipaddress.ip_address(inner.source)
         session = self.find_session(source, inner.vni)
         found = fields(inner.frame)
-        direction = self.direction(session, source, inner.frame, found)
+        return session, self.direction(session, source, inner.frame, found), inner.frame, found
+
+    def decide(self, packet):
+        """
+        (session, direction or None, inner frame, outputs) of a mirrored packet; raises judge.Fate.
+        Counts the hits of rules.
+        """
+        session, direction, frame, found = self.locate(packet)
         outputs, fates = set(), set()
         for table in (direction,) if direction else (INGRESS, EGRESS):
             try:
@@ -248,4 +255,4 @@ class Reference:
             for fate in ("filter_reject", "filter_default", "no_route"):
                 if fate in fates:
                     raise judge.Fate(fate)
-        return session, direction, inner.frame, outputs
+        return session, direction, frame, outputs
