@@ -21,6 +21,7 @@
 
 #define IDLE_MS      500 /* ends the reading of capture files */
 #define LOOP_IDLE_MS 200
+#define HOLD_MS      100 /* without packets, then none is held back */
 
 /* All there is of one run; too large for a stack. */
 static struct {
@@ -29,6 +30,7 @@ static struct {
 	struct source_writer writer;
 	struct ms_timestamp clock;
 	struct mirror mirror;
+	struct fault fault;
 	struct source_report report;
 } source;
 
@@ -89,6 +91,11 @@ set_up_mirror(struct mirror *m, const struct source_options *o)
 	m->patience = ms_to_ticks(1);
 	m->slack = ms_to_ticks(20); /* some time slices of other processes */
 	m->flush_wait = ms_to_ticks(MIRROR_FLUSH_NS / 1000000);
+	m->hold = ms_to_ticks(HOLD_MS);
+	if (o->fault.on) {
+		fault_init(&source.fault, &o->fault, source.ports.pool, &m->ledger);
+		m->fault = &source.fault;
+	}
 	m->burst = choose_burst(o);
 	if (o->rate_unit == SOURCE_RATE_PACKETS)
 		m->packet_cost = cost(o->rate);

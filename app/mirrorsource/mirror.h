@@ -7,6 +7,8 @@
 
 #include "capfile/ms_capfile.h"
 #include "encap/ms_encap.h"
+#include "fault.h"
+#include "mirrored.h"
 #include "packet/ms_timestamp.h"
 #include "ports.h"
 #include "source_ledger.h"
@@ -26,6 +28,7 @@ struct mirror {
 	struct ms_capfile *file;                /* NULL: to ports->tx */
 	const struct ms_output_ledger *written; /* of file */
 	uint32_t session;                       /* slot of the one session, for file */
+	struct fault *fault;                    /* NULL: none; worker: rw */
 	uint32_t limit; /* bytes of the largest mirrored packet that can go out */
 	bool lossless;  /* wait for the tx port for ever: nothing overruns meanwhile */
 	bool loop;
@@ -34,6 +37,7 @@ struct mirror {
 	uint64_t patience;   /* ticks to wait for a full tx port */
 	uint64_t slack;      /* ticks by which the rate may be behind and still be made up for */
 	uint64_t flush_wait; /* ticks between two calls of ms_capfile_flush() */
+	uint64_t hold;       /* ticks without a packet after which faults hold none back */
 	uint16_t burst;      /* frames at a time, <= MS_BURST */
 	/* cost of a packet and of a byte in ticks, times 2^MIRROR_COST_SHIFT; 0: no limit */
 	uint64_t packet_cost;
@@ -44,6 +48,7 @@ struct mirror {
 	alignas(64) uint64_t budget; /* frames still to receive */
 	uint64_t due;                /* TSC before which nothing more is sent */
 	uint64_t flush_due;
+	uint64_t last;    /* TSC of the last mirrored packets */
 	uint64_t flushed; /* nanoseconds that ms_capfile_flush() was told last */
 	struct source_ledger ledger;
 };
@@ -90,16 +95,16 @@ uint16_t mirror_admit_burst(struct mirror *m, struct rte_mbuf **pkts, uint16_t n
  */
 uint16_t mirror_wrap_burst(struct mirror *m, struct rte_mbuf **pkts, uint16_t n);
 
-/* Sends mirrored packets to the port; takes ownership of all. */
-void mirror_send_burst(struct mirror *m, struct rte_mbuf **pkts, uint16_t n);
+/* Sends or writes mirrored packets, after what faults do to them; takes ownership of all. */
+void mirror_put_burst(struct mirror *m, struct mirrored_burst *burst);
 
-/* Copies mirrored packets to the file; the caller keeps them. tsc is when they came. */
-void mirror_write_burst(struct mirror *m, struct rte_mbuf *const *pkts, uint16_t n, uint64_t tsc);
+/* Sends or writes what faults hold back; after the last mirror_put_burst(). */
+void mirror_release(struct mirror *m);
 
 /* Has the rate's time come for more? If not the caller asks again, and does nothing else. */
 bool mirror_due(struct mirror *m, uint64_t tsc);
 
-/* Lets the file's writer have what waits for more; called in every round. */
+/* Lets go what waits for more, in the file's buffer or held back; called in every round. */
 void mirror_flush(struct mirror *m, uint64_t tsc);
 
 /* Mirrors frames as they come until it is stopped, idle for too long, or out of budget. Worker. */

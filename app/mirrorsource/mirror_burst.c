@@ -129,22 +129,23 @@ mirror_due(struct mirror *m, uint64_t tsc)
 	return true;
 }
 
-void
-mirror_write_burst(struct mirror *m, struct rte_mbuf *const *pkts, uint16_t n, uint64_t tsc)
+/* Copies mirrored packets to the file; the caller keeps them. */
+static inline void
+write_burst(struct mirror *m, const struct mirrored_burst *burst)
 {
-	struct ms_frame frames[MS_BURST];
+	struct ms_frame frames[MIRRORED_MAX];
 	uint64_t bytes = 0;
 
-	for (uint16_t i = 0; i < n; i++) {
-		struct rte_mbuf *pkt = pkts[i];
+	for (uint16_t i = 0; i < burst->n; i++) {
+		struct rte_mbuf *pkt = burst->pkts[i];
 		uint64_t data = (uint64_t)(rte_pktmbuf_mtod(pkt, uint8_t *) - (uint8_t *)pkt);
 
 		if (pkt->next != NULL || data > UINT16_MAX)
 			data = 0;
 		frames[i] = (struct ms_frame){
 			.mbuf = pkt,
-			.timestamp = ms_timestamp_of(m->clock, pkt, tsc),
-			.session = m->session,
+			.timestamp = ms_timestamp_of(m->clock, pkt, burst->tscs[i]),
+			.session = burst->sessions[i],
 			.direction = MS_DIRECTION_UNKNOWN,
 			.outputs = 1,
 			.data = data,
@@ -153,20 +154,19 @@ mirror_write_burst(struct mirror *m, struct rte_mbuf *const *pkts, uint16_t n, u
 		};
 		bytes += pkt->pkt_len;
 	}
-	ms_capfile_burst(m->file, frames, n, 1);
-	mirror_count_packets(m, SOURCE_PACKET_MIRRORED, n);
-	pace(m, n, bytes);
+	ms_capfile_burst(m->file, frames, burst->n, 1);
+	pace(m, burst->n, bytes);
 }
 
-void
-mirror_send_burst(struct mirror *m, struct rte_mbuf **pkts, uint16_t n)
+/* Sends mirrored packets to the port; takes ownership of all. */
+static inline void
+send_burst(struct mirror *m, struct rte_mbuf **pkts, uint16_t n)
 {
 	uint16_t port = m->ports->tx;
 	uint64_t bytes = 0;
 	uint64_t started;
 	uint16_t sent;
 
-	mirror_count_packets(m, SOURCE_PACKET_MIRRORED, n);
 	for (uint16_t i = 0; i < n; i++)
 		bytes += pkts[i]->pkt_len; /* not to be looked at once the port has them */
 	sent = rte_eth_tx_burst(port, 0, pkts, n);
@@ -186,9 +186,48 @@ mirror_send_burst(struct mirror *m, struct rte_mbuf **pkts, uint16_t n)
 	pace(m, sent, bytes);
 }
 
+static inline void
+put(struct mirror *m, struct mirrored_burst *burst)
+{
+	if (m->file == NULL) {
+		send_burst(m, burst->pkts, burst->n);
+		return;
+	}
+	write_burst(m, burst);
+	rte_pktmbuf_free_bulk(burst->pkts, burst->n);
+}
+
+void
+mirror_put_burst(struct mirror *m, struct mirrored_burst *burst)
+{
+	struct mirrored_burst faulty;
+
+	mirror_count_packets(m, SOURCE_PACKET_MIRRORED, burst->n);
+	if (likely(m->fault == NULL)) {
+		put(m, burst);
+		return;
+	}
+	m->last = rte_rdtsc();
+	fault_burst(m->fault, burst, &faulty);
+	put(m, &faulty);
+}
+
+void
+mirror_release(struct mirror *m)
+{
+	struct mirrored_burst held;
+
+	if (m->fault == NULL)
+		return;
+	fault_flush_burst(m->fault, &held);
+	put(m, &held);
+}
+
 void
 mirror_flush(struct mirror *m, uint64_t tsc)
 {
+	if (m->fault != NULL && m->fault->held_n > 0 && (int64_t)(tsc - m->last - m->hold) > 0)
+		mirror_release(m);
 	if (m->file == NULL || (int64_t)(tsc - m->flush_due) < 0)
 		return;
 	m->flush_due = tsc + m->flush_wait;
@@ -199,6 +238,7 @@ mirror_flush(struct mirror *m, uint64_t tsc)
 static inline void
 mirror_burst(struct mirror *m, struct rte_mbuf **pkts, uint16_t n, uint64_t tsc)
 {
+	struct mirrored_burst burst;
 	uint64_t bytes = 0;
 
 	for (uint16_t i = 0; i < n; i++)
@@ -208,12 +248,10 @@ mirror_burst(struct mirror *m, struct rte_mbuf **pkts, uint16_t n, uint64_t tsc)
 	n = mirror_admit_burst(m, pkts, n);
 	n = mirror_wrap_burst(m, pkts, n);
 	mirror_count(m, SOURCE_FATE_MIRRORED, n);
-	if (m->file == NULL) {
-		mirror_send_burst(m, pkts, n);
-		return;
-	}
-	mirror_write_burst(m, pkts, n, tsc);
-	rte_pktmbuf_free_bulk(pkts, n);
+	burst.n = 0;
+	for (uint16_t i = 0; i < n; i++)
+		mirrored_add(&burst, pkts[i], tsc, m->session);
+	mirror_put_burst(m, &burst);
 }
 
 /* One burst from each port; returns how many frames came. */
@@ -251,4 +289,5 @@ mirror_run(struct mirror *m)
 		else if (m->idle != 0 && tsc - last > m->idle)
 			break;
 	}
+	mirror_release(m);
 }

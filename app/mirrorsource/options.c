@@ -45,6 +45,8 @@ enum long_only {
 	OPTION_MTU,
 	OPTION_RATE,
 	OPTION_LOOP,
+	OPTION_FAULT,
+	OPTION_SEED,
 	OPTION_MBUFS,
 	OPTION_SUMMARY,
 };
@@ -71,6 +73,8 @@ static const struct option long_options[] = {
 	{"mtu", required_argument, NULL, OPTION_MTU},
 	{"rate", required_argument, NULL, OPTION_RATE},
 	{"loop", required_argument, NULL, OPTION_LOOP},
+	{"fault", required_argument, NULL, OPTION_FAULT},
+	{"seed", required_argument, NULL, OPTION_SEED},
 	{"mbufs", required_argument, NULL, OPTION_MBUFS},
 	{"autostop", required_argument, NULL, 'a'},
 	{"summary", required_argument, NULL, OPTION_SUMMARY},
@@ -291,6 +295,11 @@ parse_option(int option, const char *text, struct source_options *o)
 	case OPTION_LOOP:
 		o->loop = true;
 		return cli_number("--loop", text, 0, INT64_MAX, &o->loops);
+	case OPTION_FAULT:
+		return fault_parse(text, &o->fault);
+	case OPTION_SEED:
+		o->fault.seeded = true;
+		return cli_number("--seed", text, 0, INT64_MAX, &o->fault.seed);
 	case OPTION_MBUFS:
 		return cli_number32("--mbufs", text, MBUFS_MIN, MBUFS_MAX, &o->mbufs);
 	case OPTION_SUMMARY:
@@ -361,6 +370,8 @@ check(struct source_options *o)
 	if (o->mtu != 0 && o->tx == NULL)
 		return cli_wrong(
 			"--mtu %u: is that of the port of --tx, which is not given", o->mtu);
+	if (o->fault.seeded && !o->fault.on)
+		return cli_wrong("--seed: is that of --fault, which is not given");
 	if (!settle_addresses(o) || !check_headers(o))
 		return false;
 	if (o->encap.geneve_port == 0)

@@ -5,6 +5,7 @@
 #include "capfile/ms_capfile.h"
 #include "common/cli.h"
 #include "encap/ms_encap.h"
+#include "fault.h"
 
 #include <rte_config.h>
 
@@ -37,6 +38,7 @@ struct source_options {
 	enum source_rate_unit rate_unit;
 	bool loop;
 	uint64_t loops; /* 0: for ever */
+	struct fault_options fault;
 	struct cli_autostop stop;
 	uint32_t mbufs;      /* 0: the default */
 	const char *summary; /* name of a file, or NULL */

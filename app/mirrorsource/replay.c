@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * --loop: frames are read first, wrapped once and kept, and then go out again and again, to a port
- * as copies (the driver frees what it sends), to a file as they are.
+ * --loop: frames are read first, wrapped once and kept, and then go out again and again: as copies
+ * where somebody writes into them, a port's driver or a fault, and to a file as they are.
  */
 #include "mirror.h"
 
@@ -111,7 +111,7 @@ read_frames(struct mirror *m, struct store *store)
 	return ret;
 }
 
-/* Copies packets for a port. Returns how many; those without an mbuf are accounted for. */
+/* Copies packets. Returns how many; those without an mbuf are accounted for. */
 static uint16_t
 copy_packets(struct mirror *m, struct rte_mbuf **pkts, uint16_t n)
 {
@@ -123,7 +123,8 @@ copy_packets(struct mirror *m, struct rte_mbuf **pkts, uint16_t n)
 		/* The port gives mbufs back when it has sent what it holds. */
 		while ((copy = rte_pktmbuf_copy(pkts[i], m->ports->pool, 0, UINT32_MAX)) == NULL &&
 			m->lossless && !mirror_stopped(m)) {
-			rte_eth_tx_done_cleanup(m->ports->tx, 0, 0);
+			if (m->file == NULL)
+				rte_eth_tx_done_cleanup(m->ports->tx, 0, 0);
 			rte_pause();
 		}
 		if (copy != NULL)
@@ -134,14 +135,24 @@ copy_packets(struct mirror *m, struct rte_mbuf **pkts, uint16_t n)
 	return copied;
 }
 
+/* One more owner for each, who does not write. */
+static void
+share_packets(struct rte_mbuf **pkts, uint16_t n)
+{
+	for (uint16_t i = 0; i < n; i++)
+		rte_pktmbuf_refcnt_update(pkts[i], 1);
+}
+
 /* Mirrors the store once. */
 static void
 replay_once(struct mirror *m, const struct store *store)
 {
+	bool read_only = m->file != NULL && m->fault == NULL;
 	struct rte_mbuf *pkts[MS_BURST];
 
 	for (uint64_t done = 0; done < store->n && m->budget > 0 && !mirror_stopped(m);) {
 		uint64_t tsc = rte_rdtsc();
+		struct mirrored_burst burst = {.n = 0};
 		uint64_t bytes = 0;
 		uint16_t n;
 
@@ -156,13 +167,14 @@ replay_once(struct mirror *m, const struct store *store)
 		done += n;
 		m->budget -= n;
 		mirror_count_received(m, n, bytes);
-		if (m->file == NULL)
+		if (read_only)
+			share_packets(pkts, n);
+		else
 			n = copy_packets(m, pkts, n);
 		mirror_count(m, SOURCE_FATE_MIRRORED, n);
-		if (m->file != NULL)
-			mirror_write_burst(m, pkts, n, tsc);
-		else
-			mirror_send_burst(m, pkts, n);
+		for (uint16_t i = 0; i < n; i++)
+			mirrored_add(&burst, pkts[i], tsc, m->session);
+		mirror_put_burst(m, &burst);
 	}
 }
 
@@ -177,6 +189,7 @@ mirror_replay(struct mirror *m)
 			break;
 		replay_once(m, &store);
 	}
+	mirror_release(m);
 	store_free(&store);
 	return ret;
 }

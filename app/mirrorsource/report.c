@@ -73,6 +73,7 @@ void
 source_report_print(const struct source_report *report)
 {
 	const struct source_ledger *ledger = report->ledger;
+	bool any = false;
 
 	printf("%-12s %12s %16s\n", "", "packets", "bytes");
 	printf("%-12s %12" PRIu64 " %16" PRIu64 "\n", "received", ms_count_read(&ledger->received),
@@ -85,11 +86,23 @@ source_report_print(const struct source_report *report)
 	/* The others: mirrored and sent are above. */
 	for (unsigned int i = SOURCE_PACKET_MIRRORED + 1; i < SOURCE_PACKET_SENT; i++)
 		print_count(source_packet_name(i), source_packet_help(i), &ledger->packets[i]);
+	for (unsigned int i = 0; i < SOURCE_FAULT_COUNT; i++)
+		any |= ms_count_read(&ledger->faults[i]) != 0;
+	if (any)
+		puts("faults");
+	for (unsigned int i = 0; i < SOURCE_FAULT_COUNT; i++)
+		print_count(source_fault_name(i), source_fault_help(i), &ledger->faults[i]);
 	for (uint16_t i = 0; i < report->devices_n; i++)
 		print_device(&report->devices[i]);
 	puts(source_ledger_balanced(ledger) ? "the ledger balances"
 					    : "THE LEDGER DOES NOT BALANCE");
 	fflush(stdout);
+}
+
+static json_t *
+pack_number(const ms_counter *counter)
+{
+	return json_integer((json_int_t)ms_count_read(counter));
 }
 
 static json_t *
@@ -99,26 +112,24 @@ pack_count(const ms_counter *packets, const ms_counter *bytes)
 		(json_int_t)ms_count_read(bytes));
 }
 
-static json_t *
-pack_fates(const struct source_ledger *ledger)
+/* Adds what became of frames and of packets. */
+static void
+add_ledger(json_t *summary, const struct source_ledger *ledger)
 {
 	json_t *fates = json_object();
+	json_t *packets = json_object();
+	json_t *faults = json_object();
 
 	for (unsigned int i = 0; i < SOURCE_FATE_COUNT; i++)
-		json_object_set_new(fates, source_fate_name(i),
-			json_integer((json_int_t)ms_count_read(&ledger->fates[i])));
-	return fates;
-}
-
-static json_t *
-pack_packets(const struct source_ledger *ledger)
-{
-	json_t *packets = json_object();
-
+		json_object_set_new(fates, source_fate_name(i), pack_number(&ledger->fates[i]));
 	for (unsigned int i = 0; i < SOURCE_PACKET_COUNT; i++)
-		json_object_set_new(packets, source_packet_name(i),
-			json_integer((json_int_t)ms_count_read(&ledger->packets[i])));
-	return packets;
+		json_object_set_new(
+			packets, source_packet_name(i), pack_number(&ledger->packets[i]));
+	for (unsigned int i = 0; i < SOURCE_FAULT_COUNT; i++)
+		json_object_set_new(faults, source_fault_name(i), pack_number(&ledger->faults[i]));
+	json_object_set_new(summary, "fates", fates);
+	json_object_set_new(summary, "packets", packets);
+	json_object_set_new(summary, "faults", faults);
 }
 
 static json_t *
@@ -142,15 +153,16 @@ int
 source_report_write(const struct source_report *report, const char *path)
 {
 	const struct source_ledger *ledger = report->ledger;
-	json_t *summary = json_pack("{s:s, s:f, s:o, s:o, s:o, s:b, s:o, s:o}", "schema",
+	json_t *summary = json_pack("{s:s, s:f, s:o, s:b, s:o, s:o}", "schema",
 		"mirrorsource.summary/1", "seconds", report->seconds, "received",
-		pack_count(&ledger->received, &ledger->received_bytes), "fates", pack_fates(ledger),
-		"packets", pack_packets(ledger), "balanced", (int)source_ledger_balanced(ledger),
-		"sent", pack_count(&ledger->packets[SOURCE_PACKET_SENT], &ledger->sent_bytes),
-		"device", pack_devices(report));
+		pack_count(&ledger->received, &ledger->received_bytes), "balanced",
+		(int)source_ledger_balanced(ledger), "sent",
+		pack_count(&ledger->packets[SOURCE_PACKET_SENT], &ledger->sent_bytes), "device",
+		pack_devices(report));
 	FILE *file = NULL;
 	int ret = -1;
 
+	add_ledger(summary, ledger);
 	if (summary == NULL)
 		errno = ENOMEM;
 	else

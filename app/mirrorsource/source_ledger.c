@@ -5,10 +5,12 @@
 #define X(e, n, h) #n,
 static const char *const fate_names[SOURCE_FATE_COUNT] = {SOURCE_FATES(X)};
 static const char *const packet_names[SOURCE_PACKET_COUNT] = {SOURCE_PACKETS(X)};
+static const char *const fault_names[SOURCE_FAULT_COUNT] = {SOURCE_FAULTS(X)};
 #undef X
 #define X(e, n, h) h,
 static const char *const fate_helps[SOURCE_FATE_COUNT] = {SOURCE_FATES(X)};
 static const char *const packet_helps[SOURCE_PACKET_COUNT] = {SOURCE_PACKETS(X)};
+static const char *const fault_helps[SOURCE_FAULT_COUNT] = {SOURCE_FAULTS(X)};
 #undef X
 
 const char *
@@ -33,6 +35,18 @@ const char *
 source_packet_help(enum source_packet packet)
 {
 	return packet_helps[packet];
+}
+
+const char *
+source_fault_name(enum source_fault fault)
+{
+	return fault_names[fault];
+}
+
+const char *
+source_fault_help(enum source_fault fault)
+{
+	return fault_helps[fault];
 }
 
 void

@@ -28,6 +28,13 @@
 	X(NOT_WRITTEN, not_written, "the capture file did not take it") \
 	X(SENT, sent, "the port or the file took it")
 
+/* X(ENUM, name, help): what was done to mirrored packets on purpose. */
+#define SOURCE_FAULTS(X)                               \
+	X(LOSS, loss, "left out")                      \
+	X(DUPLICATE, duplicate, "sent twice")          \
+	X(REORDER, reorder, "overtaken by later ones") \
+	X(CORRUPT, corrupt, "with one bit turned")
+
 enum source_fate {
 #define X(e, n, h) SOURCE_FATE_##e,
 	SOURCE_FATES(X)
@@ -42,6 +49,13 @@ enum source_packet {
 		SOURCE_PACKET_COUNT
 };
 
+enum source_fault {
+#define X(e, n, h) SOURCE_FAULT_##e,
+	SOURCE_FAULTS(X)
+#undef X
+		SOURCE_FAULT_COUNT
+};
+
 /* worker: rw; ctl: ro, and rw once the worker has ended. */
 struct source_ledger {
 	ms_counter received; /* frames; one that is replayed counts each time */
@@ -49,6 +63,7 @@ struct source_ledger {
 	ms_counter sent_bytes;
 	ms_counter fates[SOURCE_FATE_COUNT];
 	ms_counter packets[SOURCE_PACKET_COUNT];
+	ms_counter faults[SOURCE_FAULT_COUNT];
 };
 
 /* Static strings. */
@@ -56,6 +71,8 @@ const char *source_fate_name(enum source_fate fate);
 const char *source_fate_help(enum source_fate fate);
 const char *source_packet_name(enum source_packet packet);
 const char *source_packet_help(enum source_packet packet);
+const char *source_fault_name(enum source_fault fault);
+const char *source_fault_help(enum source_fault fault);
 
 /* Takes over what a capture file says that it wrote and dropped, after it was closed. */
 void source_ledger_settle(struct source_ledger *ledger, const struct ms_output_ledger *file);
