@@ -57,6 +57,12 @@ announce(const struct sink *sink)
 			sink->mirror_queues[i]);
 	warnx("rx lcores: %u, workers: %u%s", sink->rx_n, sink->workers_n,
 		sink->workers_n == 0 ? " (each rx lcore does the output too)" : "");
+	if (sink->dedups[0] != NULL && sink->workers_n == 0 && sink->rx_n > 1)
+		warnx("Dedup: without workers each of the %u rx lcores knows only the frames of "
+		      "its "
+		      "own receive queues; use -W 1 or more to find copies that come in by "
+		      "different ones",
+			sink->rx_n);
 }
 
 static void

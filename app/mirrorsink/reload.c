@@ -29,12 +29,30 @@ same_outputs(const struct ms_config *a, const struct ms_config *b)
 	return true;
 }
 
+/* The tables are made once, for the lcores that are there. */
+static bool
+same_dedup(const struct ms_config_dedup *a, const struct ms_config_dedup *b)
+{
+	return a->on == b->on && a->scope == b->scope && a->window_ms == b->window_ms &&
+	       a->memory == b->memory;
+}
+
+/* The top-level key that has changed and can't be changed while lcores run, or NULL. */
+static const char *
+fixed_key_changed(const struct ms_config *a, const struct ms_config *b)
+{
+	if (!same_outputs(a, b))
+		return "Outputs";
+	return same_dedup(&a->dedup, &b->dedup) ? NULL : "Dedup";
+}
+
 void
 reload(struct sink *sink)
 {
 	struct ms_config_error error;
 	struct ms_ruleset *next;
 	struct ms_config *config;
+	const char *changed;
 	int rc;
 
 	if (sink_options_config(&sink->options, &config, &error) != 0) {
@@ -42,8 +60,9 @@ reload(struct sink *sink)
 		warnx("the configuration was not reloaded; the rules in force stay");
 		return;
 	}
-	if (!same_outputs(config, sink_config(sink))) {
-		warnx("Outputs have changed: that takes a restart; the rules in force stay");
+	changed = fixed_key_changed(config, sink_config(sink));
+	if (changed != NULL) {
+		warnx("%s: changed, and that takes a restart; the rules in force stay", changed);
 		ms_config_free(config);
 		return;
 	}

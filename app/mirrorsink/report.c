@@ -33,6 +33,11 @@ print_ledger(const struct sink *sink, const struct sink_totals *totals, FILE *ou
 			fprintf(out, "  %-16s %14" PRIu64 "   %s\n", ms_fate_name(f), n,
 				ms_fate_help(f));
 	}
+	if (totals->dedup_evicted != 0)
+		fprintf(out,
+			"%-18s %14" PRIu64 "   frames were forgotten within the window, so a copy "
+			"may be here: give Dedup more Memory\n",
+			"dedup_evicted", totals->dedup_evicted);
 	if (sink->exception != SINK_PORT_NONE)
 		fprintf(out,
 			"exception port: %" PRIu64 " sent, %" PRIu64 " dropped, %" PRIu64

@@ -116,6 +116,20 @@ hand_over(struct sink_rx *rx, struct outcome *out)
 	ms_count_add(&rx->ledger.fates[MS_FATE_RING_FULL], left);
 }
 
+/* Without workers: to the outputs, less what is a duplicate. */
+static inline void
+deliver(struct sink_rx *rx, struct outcome *out)
+{
+	uint16_t n = out->frames_n;
+
+	if (rx->dedup != NULL) {
+		n = duplicates_burst(rx->dedup, rx->frames, n, &out->free[out->free_n]);
+		out->free_n += out->frames_n - n;
+	}
+	out->free_n += ms_lane_burst(rx->lane, rx->frames, n, &out->free[out->free_n]);
+	ms_count_add(&rx->ledger.fates[MS_FATE_DELIVERED], n);
+}
+
 /* To the exception port; what it does not take is counted beside the ledger: its fate is told. */
 static inline void
 send_foreign(struct sink_rx *rx, struct outcome *out)
@@ -150,9 +164,7 @@ rx_burst(struct sink_rx *rx, struct rte_mbuf **mbufs, uint16_t n)
 	if (out.frames_n > 0 && rx->dispatch != NULL) {
 		hand_over(rx, &out);
 	} else if (out.frames_n > 0) {
-		out.free_n +=
-			ms_lane_burst(rx->lane, rx->frames, out.frames_n, &out.free[out.free_n]);
-		ms_count_add(&rx->ledger.fates[MS_FATE_DELIVERED], out.frames_n);
+		deliver(rx, &out);
 	}
 	if (out.foreign_n > 0)
 		send_foreign(rx, &out);

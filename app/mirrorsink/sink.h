@@ -18,6 +18,7 @@
 #include <rte_mempool.h>
 
 #include "decap/ms_decap.h"
+#include "dedup/ms_dedup.h"
 #include "dispatch/ms_dispatch.h"
 #include "ledger/ms_ledger.h"
 #include "options.h"
@@ -72,6 +73,15 @@ struct sink_budget {
 	alignas(64) _Atomic(int64_t) left;
 };
 
+/* What a lane remembers of frames that went by, and of duplicates; only if Dedup is configured. */
+struct sink_dedup {
+	/* owner of the lane: ro */
+	struct ms_dedup *table;
+	/* owner of the lane: rw, ctl: ro */
+	alignas(64) ms_counter duplicates;
+	ms_counter *sessions; /* the same by session: MS_SESSIONS_MAX, address space */
+};
+
 struct sink_rx {
 	/* rx: ro, ctl: ro */
 	struct sink_queue queues[SINK_QUEUES_MAX];
@@ -86,6 +96,7 @@ struct sink_rx {
 	struct ms_decap decap;
 	struct ms_dispatch *dispatch; /* NULL: run to completion */
 	struct ms_lane *lane;         /* NULL: there are workers */
+	struct sink_dedup *dedup;     /* of the lane; NULL: off, or there are workers */
 	bool wait;                    /* for a full ring, instead of dropping */
 	uint16_t exception;           /* port for what is no mirror traffic, or SINK_PORT_NONE */
 	uint16_t mirror;              /* port that the exception port's frames leave by */
@@ -114,6 +125,7 @@ struct sink_worker {
 	unsigned int lcore;
 	const _Atomic(int) *stage;
 	struct ms_lane *lane;
+	struct sink_dedup *dedup; /* NULL: off */
 	const struct ms_timestamp *clock;
 	uint64_t flush_ticks;
 
@@ -142,6 +154,7 @@ struct sink {
 	uint16_t workers_n;
 	struct ms_lane *lanes[SINK_RX_MAX]; /* of the workers, or of the rx lcores */
 	uint16_t lanes_n;
+	struct sink_dedup *dedups[SINK_RX_MAX]; /* by lane; NULL: off */
 	struct sink_files *files; /* what outputs_open() opened and nobody has taken over yet */
 	struct sink_rotation *rotations; /* of outputs that rotate */
 	int summary_fd;                  /* -1: none */
@@ -158,6 +171,13 @@ sink_config(const struct sink *sink)
 {
 	return ms_ruleset_get(&sink->rules)->config;
 }
+
+/*
+ * Parts frames[0..n) as ms_dedup_burst() does, counts the duplicates, and writes their mbufs to
+ * done[], which has room for n. Returns how many frames stay. Owner of the lane.
+ */
+uint16_t duplicates_burst(
+	struct sink_dedup *dedup, struct ms_frame *frames, uint16_t n, struct rte_mbuf **done);
 
 /* Entry points of lcores, for rte_eal_remote_launch(): arg is their struct. Return 0. */
 int rx_main(void *arg);

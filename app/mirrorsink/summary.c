@@ -103,12 +103,12 @@ sessions(const struct sink *sink)
 		json_t *object;
 
 		totals_session(sink, slot, &t);
-		object = json_pack("{s:s, s:i, s:s, s:o, s:o, s:o, s:o, s:o}", "session",
+		object = json_pack("{s:s, s:i, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "session",
 			info->name, "vni", (int)info->vni, "source",
 			totals_address(info->source, info->source_family, address), "packets",
 			integer(t.packets), "bytes", integer(t.bytes), "delivered",
 			integer(t.delivered), "rejected", integer(t.rejected), "lost",
-			integer(t.lost));
+			integer(t.lost), "duplicates", integer(t.duplicates));
 		add_directions(object, &t, macs[slot]);
 		json_array_append_new(array, object);
 	}
@@ -183,14 +183,14 @@ report_summary(const struct sink *sink, const struct sink_totals *totals, int fd
 {
 	FILE *out = fdopen(fd, "w");
 	json_t *root = json_pack(
-		"{s:s, s:s, s:f, s:{s:o, s:o}, s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:o}", "schema",
-		"mirrorsink.summary/1", "version", MS_VERSION, "seconds", totals->seconds,
+		"{s:s, s:s, s:f, s:{s:o, s:o}, s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+		"schema", "mirrorsink.summary/1", "version", MS_VERSION, "seconds", totals->seconds,
 		"received", "packets", integer(ms_count_read(&totals->ledger.received)), "bytes",
 		integer(ms_count_read(&totals->ledger.received_bytes)), "fates",
-		fates(&totals->ledger), "balanced", totals_balanced(sink, totals), "device",
-		device(sink), "outputs", outputs(sink, totals), "sessions", sessions(sink),
-		"unknown_sessions", unknown(sink), "rules", rules(sink), "never_hit",
-		never_hit(sink));
+		fates(&totals->ledger), "balanced", totals_balanced(sink, totals), "dedup_evicted",
+		integer(totals->dedup_evicted), "device", device(sink), "outputs",
+		outputs(sink, totals), "sessions", sessions(sink), "unknown_sessions",
+		unknown(sink), "rules", rules(sink), "never_hit", never_hit(sink));
 	bool ok = out != NULL && root != NULL;
 
 	ok = ok && json_dumpf(root, out, JSON_INDENT(2) | JSON_REAL_PRECISION(6)) == 0;

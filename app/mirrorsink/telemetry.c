@@ -79,6 +79,7 @@ ledger(const struct sink *sink, uint64_t first, struct rte_tel_data *d)
 		ms_count_read(&totals.ledger.received) > sum
 			? ms_count_read(&totals.ledger.received) - sum
 			: 0);
+	add_number(d, "dedup_evicted", totals.dedup_evicted);
 	rte_tel_data_add_dict_container(d, "fates", fates, 0);
 	return 0;
 }
@@ -152,6 +153,7 @@ session_dict(const struct sink *sink, uint32_t slot, uint64_t configured)
 	add_number(d, "delivered", t.delivered);
 	add_number(d, "rejected", t.rejected);
 	add_number(d, "lost", t.lost);
+	add_number(d, "duplicates", t.duplicates);
 	add_directions(d, &t, configured);
 	return d;
 }

@@ -81,21 +81,57 @@ share_queues(struct sink *sink)
 	return true;
 }
 
+/* Address space that becomes memory where it is used: counters of all sessions. NULL: none left. */
+static void *
+reserve(size_t size)
+{
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	return p != MAP_FAILED ? p : NULL;
+}
+
+static void
+free_dedup(struct sink_dedup *dedup)
+{
+	if (dedup == NULL)
+		return;
+	ms_dedup_free(dedup->table);
+	if (dedup->sessions != NULL)
+		munmap(dedup->sessions, MS_SESSIONS_MAX * sizeof(*dedup->sessions));
+	free(dedup);
+}
+
+static bool
+make_dedup(struct sink *sink, uint16_t lane)
+{
+	const struct ms_config_dedup *config = &sink_config(sink)->dedup;
+	const struct ms_dedup_options options = {.memory = config->memory,
+		.window_ns = config->window_ms * UINT64_C(1000000),
+		.by_session = config->scope == MS_DEDUP_SESSION};
+	struct sink_dedup *dedup;
+
+	if (!config->on)
+		return true;
+	dedup = sink->dedups[lane] = allocate(sizeof(*dedup));
+	if (dedup == NULL)
+		return false;
+	dedup->table = ms_dedup_create(&options);
+	dedup->sessions = reserve(MS_SESSIONS_MAX * sizeof(*dedup->sessions));
+	return dedup->table != NULL && dedup->sessions != NULL;
+}
+
 static struct sink_rx *
 make_rx(struct sink *sink, uint16_t i, unsigned int lcore)
 {
 	struct sink_rx *rx = allocate(sizeof(*rx));
-	size_t sessions = MS_SESSIONS_MAX * sizeof(struct sink_session);
 
 	if (rx == NULL)
 		return NULL;
 	sink->rx[i] = rx;
-	rx->sessions = mmap(NULL, sessions, PROT_READ | PROT_WRITE,
-		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (rx->sessions == MAP_FAILED) {
-		rx->sessions = NULL;
+	rx->sessions = reserve(MS_SESSIONS_MAX * sizeof(*rx->sessions));
+	if (rx->sessions == NULL)
 		return NULL;
-	}
 	rx->lcore = lcore;
 	rx->reader = i;
 	rx->stage = &sink->stage;
@@ -117,6 +153,7 @@ make_rx(struct sink *sink, uint16_t i, unsigned int lcore)
 		rx->dispatch->workers_n = sink->workers_n;
 	} else {
 		rx->lane = sink->lanes[i];
+		rx->dedup = sink->dedups[i];
 	}
 	return rx;
 }
@@ -133,6 +170,7 @@ make_worker(struct sink *sink, uint16_t i, unsigned int lcore)
 	worker->stage = &sink->stage;
 	worker->clock = &sink->clock;
 	worker->lane = sink->lanes[i];
+	worker->dedup = sink->dedups[i];
 	worker->flush_ticks = rte_get_tsc_hz() / FLUSHES_PER_SECOND;
 	return worker;
 }
@@ -171,7 +209,7 @@ topology_build(struct sink *sink)
 		return false;
 	for (uint16_t i = 0; ok && i < sink->lanes_n; i++) {
 		sink->lanes[i] = allocate(sizeof(struct ms_lane));
-		ok = sink->lanes[i] != NULL;
+		ok = sink->lanes[i] != NULL && make_dedup(sink, i);
 	}
 	RTE_LCORE_FOREACH_WORKER (lcore) {
 		if (ok && rx < sink->rx_n)
@@ -201,8 +239,10 @@ topology_free(struct sink *sink)
 	}
 	for (uint16_t w = 0; w < sink->workers_n; w++)
 		free(sink->workers[w]);
-	for (uint16_t i = 0; i < sink->lanes_n; i++)
+	for (uint16_t i = 0; i < sink->lanes_n; i++) {
+		free_dedup(sink->dedups[i]);
 		free(sink->lanes[i]);
+	}
 }
 
 void

@@ -32,6 +32,11 @@ totals_collect(const struct sink *sink, struct sink_totals *totals)
 		for (uint16_t i = 0; i < lane->outputs_n; i++)
 			ms_output_ledger_sum(&totals->outputs[i], &lane->outputs[i].ledger);
 	}
+	for (uint16_t l = 0; l < sink->lanes_n && sink->dedups[l] != NULL; l++) {
+		ms_count_add(&totals->ledger.fates[MS_FATE_DUPLICATE],
+			ms_count_read(&sink->dedups[l]->duplicates));
+		totals->dedup_evicted += ms_dedup_evicted(sink->dedups[l]->table);
+	}
 	for (uint16_t w = 0; w < sink->workers_n; w++)
 		ms_count_add(&totals->ledger.fates[MS_FATE_DELIVERED],
 			ms_count_read(&sink->workers[w]->delivered));
@@ -64,6 +69,8 @@ void
 totals_session(const struct sink *sink, uint32_t slot, struct sink_session_totals *totals)
 {
 	memset(totals, 0, sizeof(*totals));
+	for (uint16_t l = 0; l < sink->lanes_n && sink->dedups[l] != NULL; l++)
+		totals->duplicates += ms_count_read(&sink->dedups[l]->sessions[slot]);
 	for (uint16_t r = 0; r < sink->rx_n; r++) {
 		const struct sink_session *session = &sink->rx[r]->sessions[slot];
 
@@ -76,7 +83,7 @@ totals_session(const struct sink *sink, uint32_t slot, struct sink_session_total
 	}
 	for (unsigned int d = 0; d < SINK_DIRECTIONS; d++)
 		totals->packets += totals->directions[d];
-	totals->delivered = totals->packets - totals->rejected - totals->lost;
+	totals->delivered = totals->packets - totals->rejected - totals->lost - totals->duplicates;
 }
 
 void

@@ -11,6 +11,7 @@ struct sink_totals {
 	double seconds; /* since the lcores were started */
 	struct ms_ledger ledger;
 	struct ms_output_ledger outputs[MS_OUTPUTS_MAX];
+	uint64_t dedup_evicted; /* frames that were forgotten before their time */
 	uint64_t exception_sent;
 	uint64_t exception_dropped;
 	uint64_t exception_returned;
@@ -25,6 +26,7 @@ struct sink_session_totals {
 	uint64_t bytes;
 	uint64_t rejected;
 	uint64_t lost;
+	uint64_t duplicates;
 	uint64_t delivered;
 };
 

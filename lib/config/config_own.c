@@ -22,6 +22,8 @@ const char *const config_source_checks[] = {
 	[MS_SOURCE_OFF] = "off", [MS_SOURCE_STRICT] = "strict", NULL};
 const char *const config_unknown_sessions[] = {
 	[MS_UNKNOWN_DROP] = "drop", [MS_UNKNOWN_DELIVER] = "deliver", NULL};
+const char *const config_dedup_scopes[] = {
+	[MS_DEDUP_ALL] = "all", [MS_DEDUP_SESSION] = "session", NULL};
 
 static const char *const output_keys[] = {
 	"Name", "Type", "Path", "Port", "Snaplen", "Frame", "RotateBytes", "RotateSeconds", NULL};
@@ -29,6 +31,11 @@ static const char *const output_keys[] = {
 static const char *const file_keys[] = {"Path", "Snaplen", "Frame", "RotateBytes", "RotateSeconds"};
 
 #define ROTATE_SECONDS_MAX (366 * 86400)
+
+/* What Dedup means where it says nothing. */
+#define DEDUP_WINDOW_MS 50
+#define DEDUP_MEMORY    (UINT64_C(4) << 20)
+
 static const char *const route_keys[] = {
 	"VirtualNetworkId", "SessionId", "FilterId", "Outputs", NULL};
 
@@ -212,14 +219,11 @@ config_read_route(struct config_reader *r, const struct config_at *at, void *arg
 
 /* A setting may be repeated in another file, but not contradicted. */
 static bool
-read_setting(struct config_reader *r, const struct config_at *top, const char *key,
-	const char *const *names, int *out)
+check_repeated(struct config_reader *r, const struct config_at *top, const char *key)
 {
 	struct config_at child = config_child(top, key);
 	struct config_at other;
 
-	if (!config_choice(r, top, key, names, out))
-		return false;
 	for (uint32_t i = 0; i < top->index; i++) {
 		other = config_child(&r->texts[i].top, key);
 		if (other.value != NULL && !json_equal(other.value, child.value))
@@ -227,6 +231,13 @@ read_setting(struct config_reader *r, const struct config_at *top, const char *k
 				config_where(r, &other).text);
 	}
 	return true;
+}
+
+static bool
+read_setting(struct config_reader *r, const struct config_at *top, const char *key,
+	const char *const *names, int *out)
+{
+	return config_choice(r, top, key, names, out) && check_repeated(r, top, key);
 }
 
 bool
@@ -249,6 +260,32 @@ config_read_unknown_session(struct config_reader *r, const struct config_at *top
 		return false;
 	r->config->unknown_session = (enum ms_unknown_session)unknown;
 	return true;
+}
+
+bool
+config_read_dedup(struct config_reader *r, const struct config_at *top)
+{
+	static const char *const keys[] = {"WindowMilliseconds", "Scope", "Memory", NULL};
+	struct config_at at = config_child(top, "Dedup");
+	struct config_at memory_at = config_child(&at, "Memory");
+	int64_t window_ms = DEDUP_WINDOW_MS;
+	uint64_t memory = DEDUP_MEMORY;
+	int scope = MS_DEDUP_ALL;
+
+	if (!config_known(r, &at, keys) ||
+		!config_integer(
+			r, &at, "WindowMilliseconds", 1, MS_DEDUP_WINDOW_MS_MAX, &window_ms) ||
+		!config_choice(r, &at, "Scope", config_dedup_scopes, &scope) ||
+		!config_size(r, &at, "Memory", MS_DEDUP_MEMORY_MAX, &memory))
+		return false;
+	if (memory < MS_DEDUP_MEMORY_MIN)
+		return config_fail(
+			r, &memory_at, "too little to remember frames in; give \"4KiB\" or more");
+	r->config->dedup = (struct ms_config_dedup){.on = true,
+		.scope = (enum ms_dedup_scope)scope,
+		.window_ms = (uint32_t)window_ms,
+		.memory = memory};
+	return check_repeated(r, top, "Dedup");
 }
 
 static bool

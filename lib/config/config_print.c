@@ -263,6 +263,18 @@ print_key(struct printer *p, const char *key)
 	fprintf(p->out, "%s\n  \"%s\": ", p->keys_n++ == 0 ? "" : ",", key);
 }
 
+static void
+print_dedup(struct printer *p, const struct ms_config_dedup *dedup)
+{
+	json_t *object = json_object();
+
+	print_key(p, "Dedup");
+	put(p, object, "WindowMilliseconds", json_integer(dedup->window_ms));
+	put_string(p, object, "Scope", config_dedup_scopes[dedup->scope]);
+	put(p, object, "Memory", json_integer((json_int_t)dedup->memory));
+	dump(p, object, 0);
+}
+
 struct list {
 	const char *key;
 	const void *array;
@@ -339,7 +351,10 @@ ms_config_print(const struct ms_config *config, FILE *out)
 	print_key(&p, "SourceCheck");
 	fprintf(out, "\"%s\"", config_source_checks[config->source_check]);
 	print_key(&p, "UnknownSession");
-	fprintf(out, "\"%s\"\n}\n", config_unknown_sessions[config->unknown_session]);
+	fprintf(out, "\"%s\"", config_unknown_sessions[config->unknown_session]);
+	if (config->dedup.on)
+		print_dedup(&p, &config->dedup);
+	fputs("\n}\n", out);
 
 	if (fflush(out) != 0 || ferror(out) != 0)
 		return -EIO;

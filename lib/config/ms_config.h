@@ -93,6 +93,20 @@ struct ms_config_route {
 enum ms_source_check { MS_SOURCE_OFF, MS_SOURCE_STRICT };
 enum ms_unknown_session { MS_UNKNOWN_DROP, MS_UNKNOWN_DELIVER };
 
+/* Among whose frames a copy of a frame is looked for. */
+enum ms_dedup_scope { MS_DEDUP_ALL, MS_DEDUP_SESSION };
+
+#define MS_DEDUP_WINDOW_MS_MAX 10000
+#define MS_DEDUP_MEMORY_MIN    (UINT64_C(1) << 12)
+#define MS_DEDUP_MEMORY_MAX    (UINT64_C(1) << 34)
+
+struct ms_config_dedup {
+	bool on; /* the key is there; else the rest is 0 */
+	enum ms_dedup_scope scope;
+	uint32_t window_ms;
+	uint64_t memory; /* bytes, of each lcore that does outputs */
+};
+
 struct ms_config {
 	struct ms_filter *filters;
 	struct ms_config_interface *interfaces;
@@ -110,6 +124,7 @@ struct ms_config {
 	uint32_t routes_n;
 	enum ms_source_check source_check;
 	enum ms_unknown_session unknown_session;
+	struct ms_config_dedup dedup;
 	char **files; /* names, owned; origins point here */
 	uint32_t files_n;
 };
@@ -123,10 +138,10 @@ struct ms_config_error {
  * Reads and validates n files as one configuration; n may be 0. Files may refer to each other in
  * any order. Top-level keys are those of AWS (TrafficMirrorFilters, TrafficMirrorFilterRules,
  * TrafficMirrorSessions, TrafficMirrorTargets, NetworkInterfaces, Vpcs, NextToken) and ours
- * (Outputs, Routes, SourceCheck, UnknownSession), in any mixture. Another one is an error, except
- * in a file with keys of AWS and none of ours: AWS adds keys. Returns 0 and a configuration in
- * *config that the caller ends with ms_config_free(), or -errno with error->text filled and *config
- * NULL: -ENOENT and the like for what cannot be read, -EINVAL for what is wrong in it.
+ * (Outputs, Routes, SourceCheck, UnknownSession, Dedup), in any mixture. Another one is an error,
+ * except in a file with keys of AWS and none of ours: AWS adds keys. Returns 0 and a configuration
+ * in *config that the caller ends with ms_config_free(), or -errno with error->text filled and
+ * *config NULL: -ENOENT and the like for what cannot be read, -EINVAL for what is wrong in it.
  */
 int ms_config_read(struct ms_config **config, const char *const *files, uint32_t n,
 	struct ms_config_error *error);

@@ -31,6 +31,7 @@ typedef _Atomic(uint64_t) ms_counter;
 	X(FILTER_REJECT, filter_reject, "a reject rule matched")                               \
 	X(FILTER_DEFAULT, filter_default, "no rule matched")                                   \
 	X(NO_ROUTE, no_route, "its session has no route to any output")                        \
+	X(DUPLICATE, duplicate, "a copy of a frame that was just seen")                        \
 	X(RING_FULL, ring_full, "the worker's ring was full")                                  \
 	X(DELIVERED, delivered, "handed to every output that its routes select")
 

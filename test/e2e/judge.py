@@ -430,7 +430,7 @@ def original_length(frame):
 
 FATES = (
     "not_mirror outer_truncated outer_malformed outer_fragment vxlan_malformed geneve_malformed "
-    "session_unknown source_mismatch filter_reject filter_default no_route ring_full delivered"
+    "session_unknown source_mismatch filter_reject filter_default no_route duplicate ring_full delivered"
 ).split()
 
 

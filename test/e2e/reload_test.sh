@@ -7,12 +7,13 @@
 #                                  filters.json, SIGHUP
 #
 # The same 200 frames, DNS and web by turns, are sent five times: under a filter that accepts DNS,
-# after a reload with one that accepts web, after a reload with a broken file, after one with a file
-# that is not there, and after the first filter is back.
+# after a reload with one that accepts web, after a reload with a broken file, after one that changes
+# what takes a restart and one with a file that is not there, and after the first filter is back.
 #
 # Succeeds if
 #  - each time exactly the frames go to the file that the filter in force accepts, without restart;
-#  - a broken file is named with line and column on standard error, and the old rules stay;
+#  - a broken file is named with line and column on standard error, and so is a key that takes a
+#    restart by its name, and the old rules stay;
 #  - the hits of a rule are those since it came into force, also across reloads that fail;
 #  - status 0, and the ledger balances.
 set -euo pipefail
@@ -110,6 +111,9 @@ turn 1
 printf '{"TrafficMirrorFilters": [\n {"TrafficMirrorFilterId": }]}\n' >"$work/filters.json"
 reload_complaint 'filters\.json:2:[0-9]+'
 turn 2
+
+echo '{"Dedup": {}}' >"$work/filters.json"
+reload_complaint 'Dedup: changed.*restart'
 
 rm "$work/filters.json"
 reload_complaint 'filters\.json.*No such file'

@@ -151,7 +151,8 @@ static const char everything[] =
 	"       {\"PrivateIpAddress\": \"10.0.0.1\"}],\n"
 	"     \"Ipv6Addresses\": [{\"Ipv6Address\": \"2001:db8::1\"}]}],\n"
 	"  \"Vpcs\": [{\"VpcId\": \"vpc-1\", \"CidrBlock\": \"10.0.0.0/16\"}],\n"
-	"  \"UnknownSession\": \"deliver\"\n"
+	"  \"UnknownSession\": \"deliver\",\n"
+	"  \"Dedup\": {\"Scope\": \"session\", \"Memory\": \"1MiB\"}\n"
 	"}\n";
 
 static void
@@ -195,6 +196,10 @@ test_values(void **state)
 	assert_int_equal(session->interface, 0);
 	assert_int_equal(session->number, 2);
 	assert_int_equal(session->packet_length, 128);
+	assert_true(config->dedup.on);
+	assert_int_equal(config->dedup.scope, MS_DEDUP_SESSION);
+	assert_int_equal(config->dedup.window_ms, 50);
+	assert_int_equal(config->dedup.memory, 1 << 20);
 	assert_int_equal(config->sessions[0].filter, -1);
 	assert_int_equal(config->sessions[0].interface, -1);
 	assert_null(config->sessions[0].interface_id);
