@@ -29,7 +29,7 @@ struct fault_options {
 struct fault_held {
 	struct rte_mbuf *pkt;
 	uint64_t tsc;
-	uint32_t session;
+	uint32_t tag;
 	uint8_t left;
 	bool overtaken; /* by one that came later */
 };

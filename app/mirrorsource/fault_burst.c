@@ -56,7 +56,7 @@ let_go(struct fault *f, struct mirrored_burst *out, const struct fault_held *pac
 		f->held[i].overtaken = true;
 	if (packet->overtaken)
 		count(f, SOURCE_FAULT_REORDER);
-	mirrored_add(out, packet->pkt, packet->tsc, packet->session);
+	mirrored_add(out, packet->pkt, packet->tsc, packet->tag);
 }
 
 /* One more has come: lets those go that have been held for long enough. */
@@ -102,7 +102,7 @@ fault_burst(struct fault *f, const struct mirrored_burst *in, struct mirrored_bu
 		struct fault_held packet = {
 			.pkt = in->pkts[i],
 			.tsc = in->tscs[i],
-			.session = in->sessions[i],
+			.tag = in->tags[i],
 		};
 		struct rte_mbuf *copy = NULL;
 

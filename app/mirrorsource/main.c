@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * mirrorsource: a mirror source in software. Frames are read from ports, each is wrapped as AWS
- * Traffic Mirroring does for one session, and goes to a port or into a capture file.
+ * mirrorsource: a mirror source in software. Frames are read from ports, wrapped as AWS Traffic
+ * Mirroring does for the sessions that mirror them, and go to a port or into a capture file.
  */
 #include "common/cli.h"
 #include "common/eal.h"
@@ -10,6 +10,7 @@
 #include "options.h"
 #include "ports.h"
 #include "report.h"
+#include "sessions.h"
 #include "writer.h"
 
 #include <rte_cycles.h>
@@ -17,6 +18,7 @@
 #include <rte_lcore.h>
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define IDLE_MS      500 /* ends the reading of capture files */
@@ -26,6 +28,7 @@
 /* All there is of one run; too large for a stack. */
 static struct {
 	struct source_options options;
+	struct source_sessions sessions;
 	struct source_ports ports;
 	struct source_writer writer;
 	struct ms_timestamp clock;
@@ -78,7 +81,8 @@ set_up_mirror(struct mirror *m, const struct source_options *o)
 	m->clock = &source.clock;
 	m->file = source.writer.file;
 	m->written = &source.writer.ledger;
-	m->session = source.writer.session;
+	m->plan = source.sessions.plan;
+	m->encaps = source.sessions.encaps;
 	m->limit = m->file != NULL ? MS_LENGTH_MAX : source.ports.tx_limit;
 	m->lossless = (source.ports.captures || o->loop) && o->rate_unit == SOURCE_RATE_NONE;
 	m->loop = o->loop;
@@ -117,8 +121,8 @@ open_output(const struct source_options *o, int standard_output)
 	}
 	if (o->write == NULL)
 		return 0;
-	return source_writer_open(
-		&source.writer, o, standard_output, source.ports.captures || o->loop);
+	return source_writer_open(&source.writer, o, &source.sessions, standard_output,
+		source.ports.captures || o->loop);
 }
 
 static int
@@ -138,11 +142,14 @@ static int
 mirror_all(const struct source_options *o)
 {
 	struct mirror *m = &source.mirror;
-	int ret = ms_encap_init(&m->encap, &o->encap);
+	int ret = source_sessions_wrap(&source.sessions, &o->encap.source_mac);
 
-	if (ret != 0) {
-		cli_wrong("no headers for this session: %s", strerror(-ret));
-		return CLI_EXIT_USAGE;
+	if (ret != 0)
+		return ret;
+	m->sessions = calloc(source.sessions.n + 1, sizeof(*m->sessions));
+	if (m->sessions == NULL) {
+		cli_wrong("no memory for the counters of %u sessions", source.sessions.n);
+		return CLI_EXIT_FAILED;
 	}
 	set_up_mirror(m, o);
 	ret = source_control_run(
@@ -155,6 +162,8 @@ static int
 report(const struct source_options *o)
 {
 	source.report.ledger = &source.mirror.ledger;
+	source.report.mirror = &source.mirror;
+	source.report.sessions = &source.sessions;
 	source_report_print(&source.report);
 	if (o->summary != NULL && source_report_write(&source.report, o->summary) != 0)
 		return CLI_EXIT_FAILED;
@@ -203,17 +212,25 @@ main(int argc, char **argv)
 	case SOURCE_OPTIONS_RUN:
 		break;
 	}
+	ret = source_sessions_load(&source.sessions, o);
+	if (ret != 0)
+		goto out;
+	ret = CLI_EXIT_USAGE;
 	if (o->write != NULL && strcmp(o->write, "-") == 0) {
 		standard_output = source_writer_take_stdout();
 		if (standard_output < 0) {
 			cli_wrong("--write: standard output: %s", strerror(-standard_output));
-			return CLI_EXIT_USAGE;
+			goto out;
 		}
 	}
 	source_control_hold_signals();
+	ret = CLI_EXIT_FAILED;
 	if (!eal_start(eal_argc, argv))
-		return CLI_EXIT_FAILED;
+		goto out;
 	ret = enough_lcores() ? run(o, standard_output) : CLI_EXIT_USAGE;
 	rte_eal_cleanup();
+out:
+	source_sessions_free(&source.sessions);
+	free(source.mirror.sessions);
 	return ret;
 }

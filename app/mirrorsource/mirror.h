@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The worker: what it needs and what it counts. mirror_burst.c is its hot path, from frames to
- * packets sent or written; replay.c is the way of frames that are kept in memory (--loop).
+ * The worker: what it needs and what it counts. Its hot path is wrap_burst.c, from frames to
+ * mirrored packets, and mirror_burst.c, which sends or writes them; replay.c is the way of frames
+ * that are kept in memory (--loop).
  */
 #pragma once
 
 #include "capfile/ms_capfile.h"
 #include "encap/ms_encap.h"
 #include "fault.h"
+#include "mirror/ms_mirror.h"
 #include "mirrored.h"
 #include "packet/ms_timestamp.h"
 #include "ports.h"
@@ -20,14 +22,29 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* What one session mirrored, headers included. worker: rw, ctl: ro */
+struct mirror_session {
+	ms_counter packets;
+	ms_counter bytes;
+};
+
+/* What is known of a burst of frames while they are wrapped. */
+struct mirror_work {
+	struct ms_packet parsed[MS_BURST];
+	struct ms_mirror_sightings seen;
+	const struct ms_encap *encaps[2 * MS_BURST];
+	uint32_t flows[2 * MS_BURST];
+};
+
 struct mirror {
 	/* worker: ro, ctl: rw before it starts */
-	struct ms_encap encap;
+	const struct ms_mirror *plan; /* NULL: session 0 mirrors all frames; counters: worker: rw */
+	const struct ms_encap *encaps;   /* by session */
+	struct mirror_session *sessions; /* by session; worker: rw */
 	const struct source_ports *ports;
 	const struct ms_timestamp *clock;
 	struct ms_capfile *file;                /* NULL: to ports->tx */
 	const struct ms_output_ledger *written; /* of file */
-	uint32_t session;                       /* slot of the one session, for file */
 	struct fault *fault;                    /* NULL: none; worker: rw */
 	uint32_t limit; /* bytes of the largest mirrored packet that can go out */
 	bool lossless;  /* wait for the tx port for ever: nothing overruns meanwhile */
@@ -51,6 +68,7 @@ struct mirror {
 	uint64_t last;    /* TSC of the last mirrored packets */
 	uint64_t flushed; /* nanoseconds that ms_capfile_flush() was told last */
 	struct source_ledger ledger;
+	struct mirror_work work;
 };
 
 #define MIRROR_COST_SHIFT 20
@@ -85,17 +103,25 @@ mirror_count_received(struct mirror *m, uint64_t n, uint64_t bytes)
  * The stages, each on a burst of n <= MS_BURST. Worker.
  */
 
-/* Frees and counts the frames that cannot go out; returns how many are left, pkts[0..ret). */
-uint16_t mirror_admit_burst(struct mirror *m, struct rte_mbuf **pkts, uint16_t n);
+/* What frames become: mirrored packets, with mirrored_tag(). */
+struct mirror_made {
+	uint16_t n;
+	uint16_t sightings; /* >= the number of frames */
+	struct rte_mbuf *pkts[2 * MS_BURST];
+	uint32_t tags[2 * MS_BURST];
+};
 
 /*
- * Turns admitted frames into mirrored packets, in one segment if the port needs that. Frees and
- * counts those that cannot be; returns how many are left, pkts[0..ret). That these are mirrored is
- * the caller's to count.
+ * Turns frames into mirrored packets, in one segment if the port needs that; takes ownership of
+ * all. A frame that two ENIs see may become two. Counts the fates of all sightings that did not
+ * become a packet; that the others are mirrored is the caller's to count, and how many frames there
+ * were.
  */
-uint16_t mirror_wrap_burst(struct mirror *m, struct rte_mbuf **pkts, uint16_t n);
+void
+mirror_wrap_burst(struct mirror *m, struct rte_mbuf **frames, uint16_t n, struct mirror_made *made);
 
-/* Sends or writes mirrored packets, after what faults do to them; takes ownership of all. */
+/* Sends or writes mirrored packets, at most MS_BURST, after what faults do to them; counts them by
+ * session; takes ownership of all. */
 void mirror_put_burst(struct mirror *m, struct mirrored_burst *burst);
 
 /* Sends or writes what faults hold back; after the last mirror_put_burst(). */

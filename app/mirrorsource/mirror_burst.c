@@ -1,106 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The hot path: from frames in a port's receive queue to mirrored packets sent or written. */
+/* The hot path: takes frames from ports, and sends or writes what wrap_burst.c makes of them. */
 #include "mirror.h"
 
 #include <rte_cycles.h>
 #include <rte_ethdev.h>
 #include <rte_pause.h>
-
-/* Do the segments hold what pkt_len says? */
-static inline bool
-whole(const struct rte_mbuf *pkt)
-{
-	uint64_t bytes = 0;
-
-	for (const struct rte_mbuf *segment = pkt; segment != NULL; segment = segment->next)
-		bytes += segment->data_len;
-	return bytes == pkt->pkt_len;
-}
-
-/* False if there is neither room before the frame nor an mbuf to put there. */
-static inline bool
-make_headroom(const struct mirror *m, struct rte_mbuf **pkt)
-{
-	struct rte_mbuf *head = ms_encap_headroom(&m->encap, *pkt, m->ports->pool);
-
-	if (unlikely(head == NULL))
-		return false;
-	*pkt = head;
-	return true;
-}
-
-uint16_t
-mirror_admit_burst(struct mirror *m, struct rte_mbuf **pkts, uint16_t n)
-{
-	uint16_t admitted = 0;
-
-	for (uint16_t i = 0; i < n; i++) {
-		enum source_fate fate = SOURCE_FATE_MIRRORED;
-		struct rte_mbuf *pkt = pkts[i];
-
-		if (unlikely(!whole(pkt)))
-			fate = SOURCE_FATE_DAMAGED;
-		else if (unlikely(ms_encap_bytes(&m->encap, pkt->pkt_len) > m->limit))
-			fate = SOURCE_FATE_TOO_LARGE;
-		else if (unlikely(!make_headroom(m, &pkt)))
-			fate = SOURCE_FATE_NO_HEADROOM;
-		if (likely(fate == SOURCE_FATE_MIRRORED)) {
-			pkts[admitted++] = pkt;
-			continue;
-		}
-		mirror_count(m, fate, 1);
-		rte_pktmbuf_free(pkt);
-	}
-	return admitted;
-}
-
-/* What the headers say of the flow of a whole frame, before it is cut: the source ENI saw all. */
-static inline uint32_t
-flow_of(const struct mirror *m, const struct rte_mbuf *pkt, uint8_t *bounce)
-{
-	uint32_t length = rte_pktmbuf_pkt_len(pkt);
-	uint32_t seen = RTE_MIN(length, (uint32_t)MS_PARSE_MAX);
-	const uint8_t *view = bounce;
-	struct ms_packet p;
-
-	if (seen > 0) /* rte_pktmbuf_read() of nothing runs off the end of a chain */
-		view = rte_pktmbuf_read(pkt, 0, seen, bounce);
-	ms_packet_parse(&p, view, length);
-	return ms_encap_flow(&m->encap, &p);
-}
-
-/* One segment each, for a port that takes no more; what cannot be made so is dropped. */
-static inline uint16_t
-make_contiguous(struct mirror *m, struct rte_mbuf **pkts, uint16_t n)
-{
-	uint16_t kept = 0;
-
-	for (uint16_t i = 0; i < n; i++) {
-		if (likely(rte_pktmbuf_linearize(pkts[i]) == 0)) {
-			pkts[kept++] = pkts[i];
-			continue;
-		}
-		mirror_count(m, SOURCE_FATE_TOO_LARGE, 1);
-		rte_pktmbuf_free(pkts[i]);
-	}
-	return kept;
-}
-
-uint16_t
-mirror_wrap_burst(struct mirror *m, struct rte_mbuf **pkts, uint16_t n)
-{
-	/* gcc 12 cannot see that no element is read that was not written */
-	const struct ms_encap *encaps[MS_BURST] = {NULL};
-	uint32_t flows[MS_BURST] = {0};
-	uint8_t bounce[MS_PARSE_MAX];
-
-	for (uint16_t i = 0; i < n; i++) {
-		encaps[i] = &m->encap;
-		flows[i] = flow_of(m, pkts[i], bounce);
-	}
-	ms_encap_burst(encaps, flows, pkts, n);
-	return m->ports->contiguous ? make_contiguous(m, pkts, n) : n;
-}
 
 /* Ticks that n units take at the rate. */
 static inline uint64_t
@@ -145,8 +49,8 @@ write_burst(struct mirror *m, const struct mirrored_burst *burst)
 		frames[i] = (struct ms_frame){
 			.mbuf = pkt,
 			.timestamp = ms_timestamp_of(m->clock, pkt, burst->tscs[i]),
-			.session = burst->sessions[i],
-			.direction = MS_DIRECTION_UNKNOWN,
+			.session = mirrored_session(burst->tags[i]),
+			.direction = mirrored_direction(burst->tags[i]),
 			.outputs = 1,
 			.data = data,
 			.length = pkt->pkt_len,
@@ -203,6 +107,12 @@ mirror_put_burst(struct mirror *m, struct mirrored_burst *burst)
 	struct mirrored_burst faulty;
 
 	mirror_count_packets(m, SOURCE_PACKET_MIRRORED, burst->n);
+	for (uint16_t i = 0; i < burst->n; i++) {
+		struct mirror_session *session = &m->sessions[mirrored_session(burst->tags[i])];
+
+		ms_count_add(&session->packets, 1);
+		ms_count_add(&session->bytes, burst->pkts[i]->pkt_len);
+	}
 	if (likely(m->fault == NULL)) {
 		put(m, burst);
 		return;
@@ -238,20 +148,23 @@ mirror_flush(struct mirror *m, uint64_t tsc)
 static inline void
 mirror_burst(struct mirror *m, struct rte_mbuf **pkts, uint16_t n, uint64_t tsc)
 {
-	struct mirrored_burst burst;
+	struct mirror_made made;
 	uint64_t bytes = 0;
 
 	for (uint16_t i = 0; i < n; i++)
 		bytes += pkts[i]->pkt_len;
 	mirror_count_received(m, n, bytes);
 	m->budget -= n;
-	n = mirror_admit_burst(m, pkts, n);
-	n = mirror_wrap_burst(m, pkts, n);
-	mirror_count(m, SOURCE_FATE_MIRRORED, n);
-	burst.n = 0;
-	for (uint16_t i = 0; i < n; i++)
-		mirrored_add(&burst, pkts[i], tsc, m->session);
-	mirror_put_burst(m, &burst);
+	mirror_wrap_burst(m, pkts, n, &made);
+	ms_count_add(&m->ledger.seen_twice, made.sightings - n);
+	mirror_count(m, SOURCE_FATE_MIRRORED, made.n);
+	for (uint16_t done = 0; done < made.n;) {
+		struct mirrored_burst burst;
+
+		for (burst.n = 0; burst.n < MS_BURST && done < made.n; done++)
+			mirrored_add(&burst, made.pkts[done], tsc, made.tags[done]);
+		mirror_put_burst(m, &burst);
+	}
 }
 
 /* One burst from each port; returns how many frames came. */

@@ -17,15 +17,34 @@
 struct mirrored_burst {
 	uint16_t n;
 	struct rte_mbuf *pkts[MIRRORED_MAX];
-	uint64_t tscs[MIRRORED_MAX];     /* when its frame came, where the mbuf has no timestamp */
-	uint32_t sessions[MIRRORED_MAX]; /* slot of its session, for a capture file */
+	uint64_t tscs[MIRRORED_MAX]; /* when its frame came, where the mbuf has no timestamp */
+	uint32_t tags[MIRRORED_MAX]; /* mirrored_tag() of its session and direction */
 };
 
+/* Which session a packet is of, and how its source ENI sees the frame (enum ms_direction). */
+static inline uint32_t
+mirrored_tag(uint32_t session, uint8_t direction)
+{
+	return session << 2 | direction;
+}
+
+static inline uint32_t
+mirrored_session(uint32_t tag)
+{
+	return tag >> 2;
+}
+
+static inline uint8_t
+mirrored_direction(uint32_t tag)
+{
+	return tag & 3;
+}
+
 static inline void
-mirrored_add(struct mirrored_burst *burst, struct rte_mbuf *pkt, uint64_t tsc, uint32_t session)
+mirrored_add(struct mirrored_burst *burst, struct rte_mbuf *pkt, uint64_t tsc, uint32_t tag)
 {
 	burst->pkts[burst->n] = pkt;
 	burst->tscs[burst->n] = tsc;
-	burst->sessions[burst->n] = session;
+	burst->tags[burst->n] = tag;
 	burst->n++;
 }

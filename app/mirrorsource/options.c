@@ -6,7 +6,9 @@
  */
 #include "options.h"
 
+#include "common/address.h"
 #include "help.h"
+#include "options_documents.h"
 
 #include <rte_byteorder.h>
 #include <rte_ether.h>
@@ -16,18 +18,21 @@
 #include <stdio.h>
 #include <string.h>
 
-#define VNI_MAX     0xffffff
-#define GENEVE_PORT 6081
-#define MTU_MIN     68 /* RFC 791 */
-#define MBUFS_MIN   256
-#define MBUFS_MAX   (1 << 26)
+#define VNI_MAX   0xffffff
+#define MTU_MIN   68 /* RFC 791 */
+#define MBUFS_MIN 256
+#define MBUFS_MAX (1 << 26)
 
 /* Made up: AWS chooses them, and no receiver needs them. */
 #define ENDPOINT_ID   UINT64_C(0x0e17d9018a5c2b64)
 #define ATTACHMENT_ID UINT64_C(0x0a77ac8e3d1f5b92)
 
 enum long_only {
-	OPTION_SOURCE_ADDRESS = 256,
+	OPTION_ENI = 256,
+	OPTION_TARGET,
+	OPTION_IP_VERSION,
+	OPTION_AFTER_REJECT,
+	OPTION_SOURCE_ADDRESS,
 	OPTION_TARGET_ADDRESS,
 	OPTION_SOURCE_MAC,
 	OPTION_TARGET_MAC,
@@ -55,6 +60,11 @@ static const struct option long_options[] = {
 	{"rx", required_argument, NULL, 'r'},
 	{"tx", required_argument, NULL, 't'},
 	{"write", required_argument, NULL, 'w'},
+	{"config", required_argument, NULL, 'c'},
+	{"eni", required_argument, NULL, OPTION_ENI},
+	{"target", required_argument, NULL, OPTION_TARGET},
+	{"ip-version", required_argument, NULL, OPTION_IP_VERSION},
+	{"after-reject", required_argument, NULL, OPTION_AFTER_REJECT},
 	{"source-address", required_argument, NULL, OPTION_SOURCE_ADDRESS},
 	{"target-address", required_argument, NULL, OPTION_TARGET_ADDRESS},
 	{"source-mac", required_argument, NULL, OPTION_SOURCE_MAC},
@@ -109,22 +119,8 @@ address_of(struct ms_encap_options *encap, enum source_address which)
 static bool
 parse_address(struct source_options *o, enum source_address which, const char *text)
 {
-	struct ms_ip *ip = address_of(&o->encap, which);
-	uint8_t *family = &o->families[which];
-	rte_be64_t six[2];
-	rte_be32_t four;
-
-	if (inet_pton(AF_INET, text, &four) == 1) {
-		*ip = (struct ms_ip){.lo = rte_be_to_cpu_32(four)};
-		*family = MS_FAMILY_V4;
+	if (address_parse(text, address_of(&o->encap, which), &o->families[which]))
 		return true;
-	}
-	if (inet_pton(AF_INET6, text, six) == 1) {
-		ip->hi = rte_be_to_cpu_64(six[0]);
-		ip->lo = rte_be_to_cpu_64(six[1]);
-		*family = MS_FAMILY_V6;
-		return true;
-	}
 	return cli_wrong("%s: '%s' is no IP address: give one like 192.0.2.1 or 2001:db8::1",
 		address_options[which], text);
 }
@@ -248,13 +244,16 @@ parse_header_option(int option, const char *text, struct source_options *o)
 		o->source_mac = true;
 		return parse_mac("--source-mac", text, &encap->source_mac);
 	case OPTION_TARGET_MAC:
+		o->target_mac = true;
 		return parse_mac("--target-mac", text, &encap->target_mac);
 	case OPTION_VNI:
+		o->vni = true;
 		return cli_number32("--vni", text, 0, VNI_MAX, &encap->vni);
 	case OPTION_PACKET_LENGTH:
 		return cli_number32(
 			"--packet-length", text, 1, MS_LENGTH_MAX, &encap->packet_length);
 	case OPTION_TARGET_MTU:
+		o->target_mtu = true;
 		return cli_number32("--target-mtu", text, 0, UINT16_MAX, &encap->target_mtu);
 	case OPTION_VXLAN_PORT:
 		return parse_port("--vxlan-port", text, 1, &encap->port);
@@ -288,6 +287,16 @@ parse_option(int option, const char *text, struct source_options *o)
 		return parse_write(text, o);
 	case 'a':
 		return cli_autostop(text, &o->stop);
+	case 'c':
+		return options_add_config(o, text);
+	case OPTION_ENI:
+		return options_add_eni(o, text);
+	case OPTION_TARGET:
+		return options_add_target(o, text);
+	case OPTION_IP_VERSION:
+		return options_set_ip_version(o, text);
+	case OPTION_AFTER_REJECT:
+		return options_set_after_reject(o, text);
 	case OPTION_MTU:
 		return cli_number32("--mtu", text, MTU_MIN, UINT16_MAX, &o->mtu);
 	case OPTION_RATE:
@@ -310,7 +319,14 @@ parse_option(int option, const char *text, struct source_options *o)
 	}
 }
 
-/* Documentation addresses (RFC 5737, RFC 3849) stand in for those that are not given. */
+struct ms_ip
+source_example_address(enum source_address which, uint8_t family)
+{
+	if (family == MS_FAMILY_V4)
+		return (struct ms_ip){.lo = 0xc0000201 + which};
+	return (struct ms_ip){.hi = UINT64_C(0x20010db800000000), .lo = 1 + which};
+}
+
 static bool
 settle_addresses(struct source_options *o)
 {
@@ -321,12 +337,8 @@ settle_addresses(struct source_options *o)
 		given++;
 	o->encap.family = given < SOURCE_ADDRESS_COUNT ? families[given] : MS_FAMILY_V4;
 	for (unsigned int i = 0; i < SOURCE_ADDRESS_COUNT; i++) {
-		struct ms_ip *ip = address_of(&o->encap, i);
-
-		if (families[i] == MS_FAMILY_NONE && o->encap.family == MS_FAMILY_V4)
-			*ip = (struct ms_ip){.lo = 0xc0000201 + i};
-		else if (families[i] == MS_FAMILY_NONE)
-			*ip = (struct ms_ip){.hi = UINT64_C(0x20010db800000000), .lo = 1 + i};
+		if (families[i] == MS_FAMILY_NONE)
+			*address_of(&o->encap, i) = source_example_address(i, o->encap.family);
 		else if (families[i] != o->encap.family)
 			return cli_wrong("%s and %s: one is IPv4 and the other IPv6: give "
 					 "addresses of one family",
@@ -372,10 +384,13 @@ check(struct source_options *o)
 			"--mtu %u: is that of the port of --tx, which is not given", o->mtu);
 	if (o->fault.seeded && !o->fault.on)
 		return cli_wrong("--seed: is that of --fault, which is not given");
-	if (!settle_addresses(o) || !check_headers(o))
+	if (!options_check_documents(o))
 		return false;
-	if (o->encap.geneve_port == 0)
-		o->encap.geneve_port = GENEVE_PORT;
+	/* With documents each session has addresses of its own, and is checked for itself. */
+	if (o->configs_n == 0 && (!settle_addresses(o) || !check_headers(o)))
+		return false;
+	if (o->configs_n == 0 && o->encap.geneve_port == 0)
+		o->encap.geneve_port = SOURCE_GENEVE_PORT;
 	return true;
 }
 
@@ -422,7 +437,7 @@ source_options_parse(struct source_options *options, int argc, char **argv, int 
 	} else {
 		argc = 1;
 	}
-	while ((option = getopt_long(argc, argv, "+r:t:w:a:hV", long_options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, "+r:t:w:c:a:hV", long_options, NULL)) != -1) {
 		if (option == 'h' || option == 'V')
 			return answer(option == 'h' ? "-h" : "-V");
 		if (!parse_option(option, optarg, options))

@@ -19,6 +19,8 @@
 struct kept {
 	struct rte_mbuf *packet; /* mirrored */
 	uint32_t frame_bytes;    /* of the frame, before it was cut and wrapped */
+	uint32_t tag:31;         /* mirrored_tag() */
+	uint32_t twin:1;         /* the second packet of one frame */
 };
 
 struct store {
@@ -28,7 +30,7 @@ struct store {
 };
 
 static int
-store_add(struct store *store, struct rte_mbuf *packet, uint32_t frame_bytes)
+store_add(struct store *store, struct kept packet)
 {
 	if (store->n == store->room) {
 		uint64_t room = store->room == 0 ? 4096 : 2 * store->room;
@@ -39,7 +41,7 @@ store_add(struct store *store, struct rte_mbuf *packet, uint32_t frame_bytes)
 		store->kept = kept;
 		store->room = room;
 	}
-	store->kept[store->n++] = (struct kept){packet, frame_bytes};
+	store->kept[store->n++] = packet;
 	return 0;
 }
 
@@ -51,20 +53,42 @@ store_free(struct store *store)
 	free(store->kept);
 }
 
-/* Wraps frames that came and keeps them. Those that cannot go out are accounted for here, once. */
+/*
+ * Wraps a frame and keeps what it becomes. Sightings that nothing comes of are accounted for here,
+ * once, and the others each time that they are mirrored; one of them stands for the frame.
+ */
 static int
-keep_frames(struct mirror *m, struct store *store, struct rte_mbuf **pkts, uint16_t n)
+keep_frame(struct mirror *m, struct store *store, struct rte_mbuf *frame)
+{
+	uint32_t bytes = frame->pkt_len;
+	struct mirror_made made;
+
+	mirror_wrap_burst(m, &frame, 1, &made);
+	if (made.n == 0)
+		mirror_count_received(m, 1, bytes);
+	ms_count_add(&m->ledger.seen_twice, made.sightings - made.n - (made.n == 0));
+	for (uint16_t i = 0; i < made.n; i++) {
+		const struct kept packet = {
+			.packet = made.pkts[i],
+			.frame_bytes = bytes,
+			.tag = made.tags[i],
+			.twin = i > 0,
+		};
+
+		if (store_add(store, packet) != 0) {
+			rte_pktmbuf_free_bulk(&made.pkts[i], made.n - i);
+			return -ENOMEM;
+		}
+	}
+	return 0;
+}
+
+static int
+keep_frames(struct mirror *m, struct store *store, struct rte_mbuf **frames, uint16_t n)
 {
 	for (uint16_t i = 0; i < n; i++) {
-		uint32_t bytes = pkts[i]->pkt_len;
-
-		if (mirror_admit_burst(m, &pkts[i], 1) == 0 ||
-			mirror_wrap_burst(m, &pkts[i], 1) == 0) {
-			mirror_count_received(m, 1, bytes);
-			continue;
-		}
-		if (store_add(store, pkts[i], bytes) != 0) {
-			rte_pktmbuf_free_bulk(&pkts[i], n - i);
+		if (keep_frame(m, store, frames[i]) != 0) {
+			rte_pktmbuf_free_bulk(&frames[i + 1], n - i - 1);
 			return -ENOMEM;
 		}
 	}
@@ -72,13 +96,13 @@ keep_frames(struct mirror *m, struct store *store, struct rte_mbuf **pkts, uint1
 }
 
 /* Mbufs that must be left: for what the ports hold, and one burst of the longest frames, each with
- * one for its headers. */
+ * one for its headers, and all that twice, for frames that two ENIs mirror. */
 static uint32_t
 spare_mbufs(const struct mirror *m)
 {
 	uint32_t room = rte_pktmbuf_data_room_size(m->ports->pool) - RTE_PKTMBUF_HEADROOM;
 
-	return m->ports->reserve + READ_BURST * (MS_LENGTH_MAX / room + 2);
+	return m->ports->reserve + 2 * READ_BURST * (MS_LENGTH_MAX / room + 2);
 }
 
 static int
@@ -111,36 +135,56 @@ read_frames(struct mirror *m, struct store *store)
 	return ret;
 }
 
-/* Copies packets. Returns how many; those without an mbuf are accounted for. */
-static uint16_t
-copy_packets(struct mirror *m, struct rte_mbuf **pkts, uint16_t n)
+/* Copies packets; those without an mbuf are left out, and accounted for. */
+static void
+copy_packets(struct mirror *m, struct mirrored_burst *burst)
 {
-	uint16_t copied = 0;
+	uint16_t n = burst->n;
 
+	burst->n = 0;
 	for (uint16_t i = 0; i < n; i++) {
+		const struct rte_mbuf *pkt = burst->pkts[i];
 		struct rte_mbuf *copy;
 
 		/* The port gives mbufs back when it has sent what it holds. */
-		while ((copy = rte_pktmbuf_copy(pkts[i], m->ports->pool, 0, UINT32_MAX)) == NULL &&
+		while ((copy = rte_pktmbuf_copy(pkt, m->ports->pool, 0, UINT32_MAX)) == NULL &&
 			m->lossless && !mirror_stopped(m)) {
 			if (m->file == NULL)
 				rte_eth_tx_done_cleanup(m->ports->tx, 0, 0);
 			rte_pause();
 		}
 		if (copy != NULL)
-			pkts[copied++] = copy;
+			mirrored_add(burst, copy, burst->tscs[i], burst->tags[i]);
 		else
 			mirror_count(m, SOURCE_FATE_NO_MBUF, 1);
 	}
-	return copied;
 }
 
 /* One more owner for each, who does not write. */
 static void
-share_packets(struct rte_mbuf **pkts, uint16_t n)
+share_packets(struct mirrored_burst *burst)
 {
-	for (uint16_t i = 0; i < n; i++)
-		rte_pktmbuf_refcnt_update(pkts[i], 1);
+	for (uint16_t i = 0; i < burst->n; i++)
+		rte_pktmbuf_refcnt_update(burst->pkts[i], 1);
+}
+
+/* Takes n packets out of the store as if their frames came now. */
+static void
+receive_again(struct mirror *m, const struct kept *kept, uint16_t n, struct mirrored_burst *burst)
+{
+	uint64_t tsc = rte_rdtsc();
+	uint64_t bytes = 0;
+	uint16_t twins = 0;
+
+	burst->n = 0;
+	for (uint16_t i = 0; i < n; i++) {
+		mirrored_add(burst, kept[i].packet, tsc, kept[i].tag);
+		twins += kept[i].twin;
+		bytes += kept[i].twin ? 0 : kept[i].frame_bytes;
+	}
+	mirror_count_received(m, n - twins, bytes);
+	ms_count_add(&m->ledger.seen_twice, twins);
+	m->budget -= n - twins;
 }
 
 /* Mirrors the store once. */
@@ -148,32 +192,23 @@ static void
 replay_once(struct mirror *m, const struct store *store)
 {
 	bool read_only = m->file != NULL && m->fault == NULL;
-	struct rte_mbuf *pkts[MS_BURST];
+	struct mirrored_burst burst;
 
 	for (uint64_t done = 0; done < store->n && m->budget > 0 && !mirror_stopped(m);) {
 		uint64_t tsc = rte_rdtsc();
-		struct mirrored_burst burst = {.n = 0};
-		uint64_t bytes = 0;
 		uint16_t n;
 
 		mirror_flush(m, tsc);
 		if (!mirror_due(m, tsc))
 			continue;
 		n = (uint16_t)RTE_MIN(RTE_MIN(m->burst, m->budget), store->n - done);
-		for (uint16_t i = 0; i < n; i++) {
-			pkts[i] = store->kept[done + i].packet;
-			bytes += store->kept[done + i].frame_bytes;
-		}
+		receive_again(m, &store->kept[done], n, &burst);
 		done += n;
-		m->budget -= n;
-		mirror_count_received(m, n, bytes);
 		if (read_only)
-			share_packets(pkts, n);
+			share_packets(&burst);
 		else
-			n = copy_packets(m, pkts, n);
-		mirror_count(m, SOURCE_FATE_MIRRORED, n);
-		for (uint16_t i = 0; i < n; i++)
-			mirrored_add(&burst, pkts[i], tsc, m->session);
+			copy_packets(m, &burst);
+		mirror_count(m, SOURCE_FATE_MIRRORED, burst.n);
 		mirror_put_burst(m, &burst);
 	}
 }

@@ -3,6 +3,7 @@
 #include "report.h"
 
 #include "common/cli.h"
+#include "report_sessions.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -66,7 +67,7 @@ print_count(const char *name, const char *help, const ms_counter *counter)
 	uint64_t n = ms_count_read(counter);
 
 	if (n != 0)
-		printf("  %-12s %10" PRIu64 "  %s\n", name, n, help);
+		printf("  %-19s %10" PRIu64 "  %s\n", name, n, help);
 }
 
 void
@@ -75,12 +76,14 @@ source_report_print(const struct source_report *report)
 	const struct source_ledger *ledger = report->ledger;
 	bool any = false;
 
-	printf("%-12s %12s %16s\n", "", "packets", "bytes");
-	printf("%-12s %12" PRIu64 " %16" PRIu64 "\n", "received", ms_count_read(&ledger->received),
+	printf("%-19s %12s %16s\n", "", "packets", "bytes");
+	printf("%-19s %12" PRIu64 " %16" PRIu64 "\n", "received", ms_count_read(&ledger->received),
 		ms_count_read(&ledger->received_bytes));
+	print_count("seen_twice", "by two source ENIs, so that each has two fates",
+		&ledger->seen_twice);
 	for (unsigned int i = 0; i < SOURCE_FATE_COUNT; i++)
 		print_count(source_fate_name(i), source_fate_help(i), &ledger->fates[i]);
-	printf("%-12s %12" PRIu64 " %16" PRIu64 "  in %.3f s\n", "sent",
+	printf("%-19s %12" PRIu64 " %16" PRIu64 "  in %.3f s\n", "sent",
 		ms_count_read(&ledger->packets[SOURCE_PACKET_SENT]),
 		ms_count_read(&ledger->sent_bytes), report->seconds);
 	/* The others: mirrored and sent are above. */
@@ -92,6 +95,7 @@ source_report_print(const struct source_report *report)
 		puts("faults");
 	for (unsigned int i = 0; i < SOURCE_FAULT_COUNT; i++)
 		print_count(source_fault_name(i), source_fault_help(i), &ledger->faults[i]);
+	report_sessions_print(report->sessions, report->mirror);
 	for (uint16_t i = 0; i < report->devices_n; i++)
 		print_device(&report->devices[i]);
 	puts(source_ledger_balanced(ledger) ? "the ledger balances"
@@ -127,6 +131,7 @@ add_ledger(json_t *summary, const struct source_ledger *ledger)
 			packets, source_packet_name(i), pack_number(&ledger->packets[i]));
 	for (unsigned int i = 0; i < SOURCE_FAULT_COUNT; i++)
 		json_object_set_new(faults, source_fault_name(i), pack_number(&ledger->faults[i]));
+	json_object_set_new(summary, "seen_twice", pack_number(&ledger->seen_twice));
 	json_object_set_new(summary, "fates", fates);
 	json_object_set_new(summary, "packets", packets);
 	json_object_set_new(summary, "faults", faults);
@@ -163,6 +168,9 @@ source_report_write(const struct source_report *report, const char *path)
 	int ret = -1;
 
 	add_ledger(summary, ledger);
+	json_object_set_new(
+		summary, "sessions", report_sessions_pack(report->sessions, report->mirror));
+	json_object_set_new(summary, "rules", report_rules_pack(report->sessions));
 	if (summary == NULL)
 		errno = ENOMEM;
 	else

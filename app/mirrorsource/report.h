@@ -2,7 +2,9 @@
 /* What is told at the end: a table for people, and the summary as JSON. */
 #pragma once
 
+#include "mirror.h"
 #include "ports.h"
+#include "sessions.h"
 #include "source_ledger.h"
 
 /* What ports counted that never became a frame, or was lost after it was sent. */
@@ -17,6 +19,8 @@ struct source_device {
 struct source_report {
 	double seconds;
 	const struct source_ledger *ledger;
+	const struct mirror *mirror;
+	const struct source_sessions *sessions;
 	struct source_device devices[RTE_MAX_ETHPORTS];
 	uint16_t devices_n;
 };

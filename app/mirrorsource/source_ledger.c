@@ -77,7 +77,8 @@ source_ledger_balanced(const struct source_ledger *ledger)
 	uint64_t in = sum(ledger->packets, 0, SOURCE_PACKET_LOST);
 	uint64_t out = sum(ledger->packets, SOURCE_PACKET_LOST, SOURCE_PACKET_COUNT);
 
-	return sum(ledger->fates, 0, SOURCE_FATE_COUNT) == ms_count_read(&ledger->received) &&
+	return sum(ledger->fates, 0, SOURCE_FATE_COUNT) ==
+	               ms_count_read(&ledger->received) + ms_count_read(&ledger->seen_twice) &&
 	       ms_count_read(&ledger->fates[SOURCE_FATE_MIRRORED]) ==
 	               ms_count_read(&ledger->packets[SOURCE_PACKET_MIRRORED]) &&
 	       in == out;

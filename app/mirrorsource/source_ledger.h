@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Two accounts, from whose tables enums, summary and report are made: what became of every frame
- * that the source received, and what became of every mirrored packet. The same idea as the sink's
- * ms_ledger.h, with what exists on this side.
+ * Two accounts, from whose tables enums, summary and report are made: what became of every
+ * sighting, which is a frame that was received, or one ENI's view of a frame that two of them see;
+ * and what became of every mirrored packet. The same idea as the sink's ms_ledger.h, with what
+ * exists on this side.
  */
 #pragma once
 
 #include "ledger/ms_ledger.h"
+#include "mirror/ms_mirror.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -14,6 +16,7 @@
 /* X(ENUM, name, help): in the order in which a frame can meet them. */
 #define SOURCE_FATES(X)                                                                          \
 	X(DAMAGED, damaged, "the port handed over fewer bytes than it said")                     \
+	MS_MIRROR_FATES(X)                                                                       \
 	X(TOO_LARGE, too_large, "with its headers larger than the port's MTU or a record takes") \
 	X(NO_HEADROOM, no_headroom, "neither room for the headers nor an mbuf for them")         \
 	X(NO_MBUF, no_mbuf, "no mbuf left for a copy of the frame")                              \
@@ -60,6 +63,7 @@ enum source_fault {
 struct source_ledger {
 	ms_counter received; /* frames; one that is replayed counts each time */
 	ms_counter received_bytes;
+	ms_counter seen_twice; /* frames that two ENIs saw, which have two fates */
 	ms_counter sent_bytes;
 	ms_counter fates[SOURCE_FATE_COUNT];
 	ms_counter packets[SOURCE_PACKET_COUNT];
@@ -78,7 +82,7 @@ const char *source_fault_help(enum source_fault fault);
 void source_ledger_settle(struct source_ledger *ledger, const struct ms_output_ledger *file);
 
 /*
- * received == sum of all fates; frames mirrored == packets mirrored, which are counted further on;
- * and mirrored + duplicated == all other packets.
+ * received + seen_twice == sum of all fates; frames mirrored == packets mirrored, which are counted
+ * further on; and mirrored + duplicated == all other packets.
  */
 bool source_ledger_balanced(const struct source_ledger *ledger);

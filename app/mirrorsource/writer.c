@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Opens and closes the capture file that lib/capfile writes, with the one session as its name. */
+/* Opens and closes the capture file that lib/capfile writes, whose interfaces are the sessions. */
 #include "writer.h"
 
-#include <rte_byteorder.h>
+#include "common/address.h"
+
 #include <rte_errno.h>
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -30,45 +30,51 @@ source_writer_take_stdout(void)
 	return fd;
 }
 
-static void
-format_address(char text[INET6_ADDRSTRLEN], struct ms_ip ip, uint8_t family)
-{
-	rte_be64_t six[2] = {rte_cpu_to_be_64(ip.hi), rte_cpu_to_be_64(ip.lo)};
-	rte_be32_t four = rte_cpu_to_be_32((uint32_t)ip.lo);
-
-	if (family == MS_FAMILY_V4)
-		inet_ntop(AF_INET, &four, text, INET6_ADDRSTRLEN);
-	else
-		inet_ntop(AF_INET6, six, text, INET6_ADDRSTRLEN);
-}
-
-/* The session as a pcapng file names its interface. */
+/* A session as a pcapng file names its interface. */
 static uint32_t
-add_session(struct ms_session_registry *registry, const struct ms_encap_options *encap)
+add_session(
+	struct ms_session_registry *registry, const struct source_sessions *sessions, uint32_t i)
 {
-	char source[INET6_ADDRSTRLEN], target[INET6_ADDRSTRLEN];
-	char name[sizeof("vni16777215")];
+	const struct ms_config_session *session = source_session_config(sessions, i);
+	const struct ms_encap_options *headers = &sessions->headers[i];
+	struct source_session_name name = source_session_name(sessions, i);
 	char description[sizeof("mirrored by mirrorsource from  to ") +
 			 (size_t)2 * INET6_ADDRSTRLEN];
 	struct ms_session_info info = {
-		.name = name,
+		.name = name.text,
 		.description = description,
-		.vni = encap->vni,
-		.source_family = encap->family,
-		.source = encap->source,
+		.vni = headers->vni,
+		.source_family = headers->family,
+		.source = headers->source,
 	};
 
-	format_address(source, encap->source, encap->family);
-	format_address(target, encap->target, encap->family);
-	snprintf(name, sizeof(name), "vni%u", encap->vni);
-	snprintf(description, sizeof(description), "mirrored by mirrorsource from %s to %s", source,
-		target);
+	snprintf(description, sizeof(description), "mirrored by mirrorsource from %s to %s",
+		address_format(headers->source, headers->family).text,
+		address_format(headers->target, headers->family).text);
+	if (session != NULL && session->description != NULL && session->description[0] != '\0')
+		info.description = session->description;
 	return ms_session_add(registry, &info);
+}
+
+/* Slots are handed out in order, so that a session's is its index. */
+static struct ms_session_registry *
+make_registry(const struct source_sessions *sessions)
+{
+	struct ms_session_registry *registry = ms_session_registry_create();
+
+	for (uint32_t i = 0; registry != NULL && i < sessions->n; i++) {
+		if (add_session(registry, sessions, i) == i)
+			continue;
+		ms_session_registry_free(registry);
+		rte_errno = ENOMEM;
+		return NULL;
+	}
+	return registry;
 }
 
 int
 source_writer_open(struct source_writer *writer, const struct source_options *options,
-	int standard_output, bool wait)
+	const struct source_sessions *sessions, int standard_output, bool wait)
 {
 	const struct ms_capfile_options capfile = {
 		.format = options->format,
@@ -85,17 +91,14 @@ source_writer_open(struct source_writer *writer, const struct source_options *op
 		cli_wrong("--write: '%s' cannot be opened: %s", options->write, strerror(errno));
 		return CLI_EXIT_USAGE;
 	}
-	writer->registry = ms_session_registry_create();
+	writer->registry = make_registry(sessions);
 	if (writer->registry == NULL) {
 		close(fd);
 		goto fail;
 	}
-	writer->session = add_session(writer->registry, &options->encap);
 	writer->file = ms_capfile_create(fd, &capfile, writer->registry, &writer->ledger);
-	if (writer->file != NULL && writer->session != MS_SESSION_NONE)
-		return 0;
 	if (writer->file != NULL)
-		ms_capfile_close(writer->file);
+		return 0;
 	ms_session_registry_free(writer->registry);
 fail:
 	cli_wrong("--write: '%s' cannot be begun: %s", options->write, rte_strerror(rte_errno));

@@ -6,6 +6,7 @@
 #include "ledger/ms_ledger.h"
 #include "options.h"
 #include "session/ms_session.h"
+#include "sessions.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -13,7 +14,6 @@
 struct source_writer {
 	struct ms_session_registry *registry;
 	struct ms_capfile *file;
-	uint32_t session; /* slot of the one session there is */
 	struct ms_output_ledger ledger;
 };
 
@@ -24,12 +24,13 @@ struct source_writer {
 int source_writer_take_stdout(void);
 
 /*
- * Begins the file of options->write; standard_output is what source_writer_take_stdout() returned,
+ * Begins the file of options->write, with one interface for each session that appears in it, whose
+ * slot is its index; standard_output is what source_writer_take_stdout() returned,
  * for "-". With wait, frames wait for the disk and are never dropped for being too fast. Returns 0,
  * or the exit status after saying what is wrong. Main lcore.
  */
 int source_writer_open(struct source_writer *writer, const struct source_options *options,
-	int standard_output, bool wait);
+	const struct source_sessions *sessions, int standard_output, bool wait);
 
 /* Ends the file; the ledger is final then. Returns 0, or the exit status after saying what is
  * wrong. */

@@ -99,7 +99,7 @@ take(struct run *run, struct mirrored_burst *out)
 {
 	for (uint16_t i = 0; i < out->n; i++) {
 		struct rte_mbuf *pkt = out->pkts[i];
-		struct seen seen = {.id = out->tscs[i], .session = out->sessions[i]};
+		struct seen seen = {.id = out->tscs[i], .session = out->tags[i]};
 		uint8_t bounce[BYTES];
 		const uint8_t *bytes;
 
