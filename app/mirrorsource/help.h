@@ -58,6 +58,8 @@ static const char source_help[] =
 	"      --loop N             read all frames first, until none comes for 200 ms, then "
 	"mirror\n"
 	"                           them N times, 0: for ever\n"
+	"      --as-fast            as --loop 0, or as often as --loop says, as fast as the port\n"
+	"                           takes packets, without copying them each time\n"
 	"      --fault KIND:RATE    do to mirrored packets what networks do: loss, duplicate,\n"
 	"                           reorder or corrupt, at a rate like 1% or 0.01; repeatable\n"
 	"      --seed N             choose the packets by this number, to have the same ones\n"

@@ -87,6 +87,7 @@ set_up_mirror(struct mirror *m, const struct source_options *o)
 	m->lossless = (source.ports.captures || o->loop) && o->rate_unit == SOURCE_RATE_NONE;
 	m->loop = o->loop;
 	m->loops = o->loops;
+	m->share = o->as_fast;
 	if (idle == 0 && o->loop)
 		idle = LOOP_IDLE_MS;
 	else if (idle == 0 && source.ports.captures)

@@ -49,6 +49,7 @@ struct mirror {
 	uint32_t limit; /* bytes of the largest mirrored packet that can go out */
 	bool lossless;  /* wait for the tx port for ever: nothing overruns meanwhile */
 	bool loop;
+	bool share;          /* with loop: send what is kept itself, and no copies */
 	uint64_t loops;      /* 0: for ever */
 	uint64_t idle;       /* ticks without a frame after which to end; 0: never */
 	uint64_t patience;   /* ticks to wait for a full tx port */

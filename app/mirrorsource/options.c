@@ -50,6 +50,7 @@ enum long_only {
 	OPTION_MTU,
 	OPTION_RATE,
 	OPTION_LOOP,
+	OPTION_AS_FAST,
 	OPTION_FAULT,
 	OPTION_SEED,
 	OPTION_MBUFS,
@@ -83,6 +84,7 @@ static const struct option long_options[] = {
 	{"mtu", required_argument, NULL, OPTION_MTU},
 	{"rate", required_argument, NULL, OPTION_RATE},
 	{"loop", required_argument, NULL, OPTION_LOOP},
+	{"as-fast", no_argument, NULL, OPTION_AS_FAST},
 	{"fault", required_argument, NULL, OPTION_FAULT},
 	{"seed", required_argument, NULL, OPTION_SEED},
 	{"mbufs", required_argument, NULL, OPTION_MBUFS},
@@ -304,6 +306,10 @@ parse_option(int option, const char *text, struct source_options *o)
 	case OPTION_LOOP:
 		o->loop = true;
 		return cli_number("--loop", text, 0, INT64_MAX, &o->loops);
+	case OPTION_AS_FAST:
+		o->as_fast = true;
+		o->loop = true;
+		return true;
 	case OPTION_FAULT:
 		return fault_parse(text, &o->fault);
 	case OPTION_SEED:
@@ -372,6 +378,23 @@ check_headers(const struct source_options *o)
 	return true;
 }
 
+/* What is sent without a copy can neither be changed nor wait, nor does a file need it. */
+static bool
+check_as_fast(const struct source_options *o)
+{
+	const char *other = NULL;
+
+	if (o->rate_unit != SOURCE_RATE_NONE)
+		other = "--rate";
+	else if (o->fault.on)
+		other = "--fault";
+	else if (o->write != NULL)
+		other = "--write";
+	return !o->as_fast || other == NULL ||
+	       cli_wrong("--as-fast and %s: give one of them, or --loop in place of --as-fast",
+		       other);
+}
+
 static bool
 check(struct source_options *o)
 {
@@ -384,7 +407,7 @@ check(struct source_options *o)
 			"--mtu %u: is that of the port of --tx, which is not given", o->mtu);
 	if (o->fault.seeded && !o->fault.on)
 		return cli_wrong("--seed: is that of --fault, which is not given");
-	if (!options_check_documents(o))
+	if (!check_as_fast(o) || !options_check_documents(o))
 		return false;
 	/* With documents each session has addresses of its own, and is checked for itself. */
 	if (o->configs_n == 0 && (!settle_addresses(o) || !check_headers(o)))

@@ -64,6 +64,7 @@ struct source_options {
 	enum source_rate_unit rate_unit;
 	bool loop;
 	uint64_t loops; /* 0: for ever */
+	bool as_fast;   /* loop is set too */
 	struct fault_options fault;
 	struct cli_autostop stop;
 	uint32_t mbufs;      /* 0: the default */

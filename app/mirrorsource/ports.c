@@ -118,6 +118,24 @@ configure_tx(struct source_ports *ports, const struct source_options *options,
 }
 
 /*
+ * With --as-fast a packet is in many places at once, as the same mbuf: sound for drivers that read
+ * it and give it back, one reference each time. These hand it on to whoever receives it, or write
+ * another MAC address into it. The offload MBUF_FAST_FREE, which would not count references, is
+ * asked for by nobody.
+ */
+static bool
+takes_shared(const struct rte_eth_dev_info *info)
+{
+	static const char *const others[] = {"net_ring", "net_bonding"};
+
+	for (unsigned int i = 0; i < RTE_DIM(others); i++) {
+		if (strcmp(info->driver_name, others[i]) == 0)
+			return false;
+	}
+	return true;
+}
+
+/*
  * A driver without an MTU of its own checks none. Others may refuse for no good reason
  * (net_af_packet of DPDK 22.11), so the user is believed: what the device then drops is among its
  * errors.
@@ -158,6 +176,12 @@ configure_port(struct source_ports *ports, const struct source_options *options,
 		ret = rte_eth_dev_get_mtu(port, &mtu);
 	if (ret != 0)
 		return broken(port, "what it can do", ret);
+	if (port == ports->tx && options->as_fast && !takes_shared(&info)) {
+		cli_wrong("--as-fast: port %s hands packets on or changes them, so that it has to "
+			  "have copies: give --loop in place of --as-fast",
+			ethdev_name(port));
+		return CLI_EXIT_USAGE;
+	}
 	/* Without this rte_eth_dev_configure() would set another one. */
 	conf.rxmode.mtu = mtu;
 	conf.rxmode.offloads = info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_SCATTER;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * --loop: frames are read first, wrapped once and kept, and then go out again and again: as copies
- * where somebody writes into them, a port's driver or a fault, and to a file as they are.
+ * where somebody may write into them, a port's driver or a fault; to a file, and with --as-fast, as
+ * they are.
  */
 #include "mirror.h"
 
@@ -191,7 +192,7 @@ receive_again(struct mirror *m, const struct kept *kept, uint16_t n, struct mirr
 static void
 replay_once(struct mirror *m, const struct store *store)
 {
-	bool read_only = m->file != NULL && m->fault == NULL;
+	bool read_only = m->share || (m->file != NULL && m->fault == NULL);
 	struct mirrored_burst burst;
 
 	for (uint64_t done = 0; done < store->n && m->budget > 0 && !mirror_stopped(m);) {

@@ -6,8 +6,8 @@
 #                                       +--> tshark, judge.py: are the headers right?
 #                                       +--> mirrorsink: does the frame come back?
 #
-# in.pcap: frames of some captures of inner/ where they are there, and made ones of up to 9000 bytes,
-# of flows in both directions.
+# in.pcap: frames of some captures of inner/, where they are there, and made ones of up to 9000
+# bytes, of flows in both directions.
 #
 # Succeeds if for each of the eight
 #  - tshark finds every header field as AWS has it: addresses, TTL, ID, DF, lengths, IP checksums
@@ -24,7 +24,9 @@ need_command tshark
 
 seed=${SEED:-7}
 some=()
-[[ -d $captures/inner ]] && mapfile -t some < <(printf '%s\n' "$captures"/inner/* | awk 'NR % 25 == 1')
+if [[ -d $captures/inner ]]; then
+	mapfile -t some < <(printf '%s\n' "$captures"/inner/* | awk 'NR % 25 == 1')
+fi
 echo "seed $seed, ${#some[@]} captures"
 check "$work/in.pcap" "$seed" "${some[@]}" <<'END'
 import random
@@ -117,7 +119,8 @@ for i, (frame, packet, row, after) in enumerate(zip(frames, mirrored, rows, back
         equal([int(x) for x in both(row, "ip.len")], lengths, "IP length")
         equal(both(row, "ip.checksum.status"), ["1"] * n, "IP checksum's status")
     equal([int(x, 0) for x in both(row, "udp.checksum")], [0] * n, "UDP checksum")
-    equal([int(x) for x in both(row, "udp.length")], [x - header + 16 for x in lengths], "UDP length")
+    equal([int(x) for x in both(row, "udp.length")], [x - header + 16 for x in lengths],
+          "UDP length")
     equal(both(row, "udp.dstport"), ["6081", "4789"][-n:], "destination ports")
     equal(both(row, "vxlan.flags", 1), ["0x0800"], "VXLAN flags")
     equal(both(row, "vxlan.vni", 1), ["11259375"], "VNI")
