@@ -66,7 +66,7 @@ struct mirror {
 	alignas(64) uint64_t budget; /* frames still to receive */
 	uint64_t due;                /* TSC before which nothing more is sent */
 	uint64_t flush_due;
-	uint64_t last;    /* TSC of the last mirrored packets */
+	uint64_t last;    /* TSC from which on more packets could have come, for hold */
 	uint64_t flushed; /* nanoseconds that ms_capfile_flush() was told last */
 	struct source_ledger ledger;
 	struct mirror_work work;

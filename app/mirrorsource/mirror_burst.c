@@ -117,9 +117,11 @@ mirror_put_burst(struct mirror *m, struct mirrored_burst *burst)
 		put(m, burst);
 		return;
 	}
-	m->last = rte_rdtsc();
 	fault_burst(m->fault, burst, &faulty);
 	put(m, &faulty);
+	m->last = rte_rdtsc();
+	if ((int64_t)(m->due - m->last) > 0)
+		m->last = m->due;
 }
 
 void

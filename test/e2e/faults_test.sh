@@ -11,6 +11,7 @@
 #  - packets that are missing, come twice, or have one bit turned, are as many as the summary says,
 #    no packet has more than that, and rates are about what was asked for;
 #  - the same seed gives the same file, to a file, to a port, and in --loop; another seed another;
+#  - so it is at a rate at which packets wait for longer than any is held back for;
 #  - a seed that was not given is told, and gives the same file again;
 #  - mirrorsink receives what mirrorsource has sent, all ledgers balance;
 #  - wrong options end mirrorsource with status 2 and a message that names them.
@@ -123,6 +124,19 @@ told=$(sed -n 's/.*faults.*--seed \([0-9]*\)$/\1/p' "$work/random.err")
 [[ -n $told ]] || fail "no seed is told: $(cat "$work/random.err")"
 faulty told 1 file --seed "$told"
 cmp "$work/random.pcap" "$work/told.pcap" || fail "the seed that was told is another one"
+
+check "$work/in.pcap" "$work/few.pcap" <<'END'
+import sys
+import judge
+
+judge.write_pcap(sys.argv[2], [(p.time, p.data) for p in judge.read(sys.argv[1]).packets[:14]])
+END
+for rate in 1Mpps 7pps; do
+	source_run slow "--vdev=net_pcap0,rx_pcap=$work/few.pcap" -- -w "$work/at-$rate.pcap" \
+		--fault reorder:50% --seed 1 --rate "$rate" --summary "$work/slow.json"
+done
+cmp "$work/at-1Mpps.pcap" "$work/at-7pps.pcap" || fail "a slow rate changes the order"
+(($(get "$work/slow.json" faults.reorder) > 0)) || fail "none is late"
 
 # refused MESSAGE OPTIONS...: status 2, and standard error says it.
 refused()
