@@ -13,6 +13,7 @@
 #include "common/ethdev.h"
 #include "compile_report.h"
 #include "control.h"
+#include "explain.h"
 #include "outputs.h"
 #include "ports.h"
 #include "report.h"
@@ -127,6 +128,8 @@ main(int argc, char **argv)
 	}
 	if (sink.options.check)
 		return check(config);
+	if (sink.options.explain != NULL)
+		return explain(&sink.options, config);
 
 	control_block_signals();
 	if (!eal_start(eal_argc, argv)) {

@@ -18,6 +18,8 @@ enum long_only {
 	OPTION_MBUFS,
 	OPTION_SUMMARY,
 	OPTION_CHECK,
+	OPTION_EXPLAIN,
+	OPTION_EXPLAIN_FORMAT,
 };
 
 static const char short_options[] = "+c:w:f:r:x:W:s:a:hV";
@@ -39,6 +41,8 @@ static const struct option long_options[] = {
 	{"mbufs", required_argument, NULL, OPTION_MBUFS},
 	{"summary", required_argument, NULL, OPTION_SUMMARY},
 	{"check", no_argument, NULL, OPTION_CHECK},
+	{"explain", required_argument, NULL, OPTION_EXPLAIN},
+	{"explain-format", required_argument, NULL, OPTION_EXPLAIN_FORMAT},
 	{"help", no_argument, NULL, 'h'},
 	{"version", no_argument, NULL, 'V'},
 	{NULL, 0, NULL, 0},
@@ -64,6 +68,15 @@ parse_when_full(const char *text, struct sink_options *o)
 	else
 		return cli_wrong("--when-full: '%s' is neither wait nor drop", text);
 	return true;
+}
+
+static bool
+parse_explain_format(const char *text, struct sink_options *o)
+{
+	o->explain_json = strcmp(text, "json") == 0;
+	if (o->explain_json || strcmp(text, "text") == 0)
+		return true;
+	return cli_wrong("--explain-format: '%s' is neither text nor json", text);
 }
 
 /* The format that a file's name asks for. */
@@ -133,6 +146,11 @@ parse_option(int c, const char *text, struct sink_options *o)
 	case OPTION_CHECK:
 		o->check = true;
 		return true;
+	case OPTION_EXPLAIN:
+		o->explain = text;
+		return true;
+	case OPTION_EXPLAIN_FORMAT:
+		return parse_explain_format(text, o);
 	default: /* getopt has said what is wrong */
 		return cli_wrong("see mirrorsink --help");
 	}
@@ -141,13 +159,16 @@ parse_option(int c, const char *text, struct sink_options *o)
 static bool
 needs_no_eal(int argc, char **argv)
 {
-	static const char *const words[] = {"--check", "--help", "-h", "--version", "-V"};
+	static const char *const words[] = {
+		"--check", "--explain", "--help", "-h", "--version", "-V"};
 
 	for (int i = 1; i < argc; i++) {
 		for (size_t w = 0; w < sizeof(words) / sizeof(words[0]); w++) {
 			if (strcmp(argv[i], words[w]) == 0)
 				return true;
 		}
+		if (strncmp(argv[i], "--explain=", strlen("--explain=")) == 0)
+			return true;
 	}
 	return false;
 }
@@ -182,6 +203,10 @@ sink_options_parse(struct sink_options *o, int argc, char **argv, int *eal_argc)
 	}
 	if (argc > 0 && optind < argc) {
 		cli_wrong("'%s' belongs to no option; see mirrorsink --help", ours[optind]);
+		return SINK_OPTIONS_WRONG;
+	}
+	if (o->check && o->explain != NULL) {
+		cli_wrong("--check and --explain are two ways to look: give one of them");
 		return SINK_OPTIONS_WRONG;
 	}
 	if (o->vxlan_port == o->geneve_port) {

@@ -41,6 +41,8 @@ struct sink_options {
 	uint32_t geneve_port;
 	bool outer;
 	bool check;
+	const char *explain; /* name of a capture file, "-" is standard input, or NULL */
+	bool explain_json;
 	enum sink_when_full when_full;
 	struct cli_autostop autostop;
 	const char *summary; /* name of a file, or NULL */

@@ -144,14 +144,14 @@ print_advice(const struct directions *sum, FILE *out)
 		fprintf(out,
 			"%" PRIu64 " packets have no known direction although their ENI is "
 			"configured: neither their MAC\naddresses nor their IP addresses tell the "
-		        "ENI "
+			"ENI "
 			"apart. Is its MacAddress the current one?\n",
 			sum->loaded);
 	if (sum->learned > 0)
 		fprintf(out, "Learned MAC addresses were seen beside the outer source address, and "
-		             "decide "
+			     "decide "
 			     "nothing. To use\none, load NetworkInterfaces, and "
-		             "TrafficMirrorSessions that "
+			     "TrafficMirrorSessions that "
 			     "name them.\n");
 }
 

@@ -62,20 +62,33 @@ port_match(
 	return has(key, field) && range->from <= port && port <= range->to;
 }
 
+uint32_t
+ms_rule_explain(const struct ms_rule *rule, const struct ms_key *key)
+{
+	uint32_t miss = 0;
+
+	if (rule->protocol != MS_PROTO_ANY) {
+		if (!has(key, MS_HAS_PROTO) || key->proto != rule->protocol)
+			miss |= MS_MISS_PROTO;
+		if ((rule->sport.present || rule->dport.present) && rule->protocol != IPPROTO_TCP &&
+			rule->protocol != IPPROTO_UDP)
+			miss |= MS_MISS_PORTS;
+	}
+	if (!prefix_match(&rule->src, key, MS_HAS_SRC, key->src))
+		miss |= MS_MISS_SRC;
+	if (!prefix_match(&rule->dst, key, MS_HAS_DST, key->dst))
+		miss |= MS_MISS_DST;
+	if (!port_match(&rule->sport, key, MS_HAS_SPORT, key->sport))
+		miss |= MS_MISS_SPORT;
+	if (!port_match(&rule->dport, key, MS_HAS_DPORT, key->dport))
+		miss |= MS_MISS_DPORT;
+	return miss;
+}
+
 bool
 ms_rule_match(const struct ms_rule *rule, const struct ms_key *key)
 {
-	if (rule->protocol != MS_PROTO_ANY) {
-		if (!has(key, MS_HAS_PROTO) || key->proto != rule->protocol)
-			return false;
-		if ((rule->sport.present || rule->dport.present) && rule->protocol != IPPROTO_TCP &&
-			rule->protocol != IPPROTO_UDP)
-			return false;
-	}
-	return prefix_match(&rule->src, key, MS_HAS_SRC, key->src) &&
-	       prefix_match(&rule->dst, key, MS_HAS_DST, key->dst) &&
-	       port_match(&rule->sport, key, MS_HAS_SPORT, key->sport) &&
-	       port_match(&rule->dport, key, MS_HAS_DPORT, key->dport);
+	return ms_rule_explain(rule, key) == 0;
 }
 
 static bool
@@ -92,9 +105,8 @@ is_resolver(const struct ms_filter_policy *policy, uint8_t family, struct ms_ip 
 	return false;
 }
 
-/* A query to, or an answer from, one of Amazon's resolvers. */
-static bool
-is_amazon_dns(const struct ms_filter_policy *policy, const struct ms_key *key)
+bool
+ms_filter_is_dns(const struct ms_filter_policy *policy, const struct ms_key *key)
 {
 	if (!has(key, MS_HAS_PROTO) || (key->proto != IPPROTO_TCP && key->proto != IPPROTO_UDP))
 		return false;
@@ -114,25 +126,32 @@ struct question {
 	void *arg;
 };
 
-/* What a filter says: MS_FATE_NONE if it accepts, else FILTER_REJECT or FILTER_DEFAULT. */
+enum ms_fate
+ms_filter_ask(const struct ms_filter_policy *policy, const struct ms_filter *filter,
+	const struct ms_key *key, enum ms_direction direction, uint32_t *rule)
+{
+	*rule = MS_RULE_NONE;
+	if (filter->amazon_dns && ms_filter_is_dns(policy, key))
+		return MS_FATE_NONE;
+	for (*rule = 0; *rule < filter->rules_n; ++*rule) {
+		const struct ms_rule *one = &filter->rules[*rule];
+
+		if (one->direction == direction && ms_rule_match(one, key))
+			return one->accept ? MS_FATE_NONE : MS_FATE_FILTER_REJECT;
+	}
+	return MS_FATE_FILTER_DEFAULT;
+}
+
+/* Asks a filter, and tells who wants to know which rule matched. */
 static enum ms_fate
 ask(const struct question *q, const struct ms_filter *filter)
 {
-	if (filter->amazon_dns && is_amazon_dns(q->policy, q->key)) {
-		if (q->hit != NULL)
-			q->hit(q->arg, filter, MS_RULE_NONE);
-		return MS_FATE_NONE;
-	}
-	for (uint32_t i = 0; i < filter->rules_n; i++) {
-		const struct ms_rule *rule = &filter->rules[i];
+	uint32_t rule;
+	enum ms_fate fate = ms_filter_ask(q->policy, filter, q->key, q->direction, &rule);
 
-		if (rule->direction != q->direction || !ms_rule_match(rule, q->key))
-			continue;
-		if (q->hit != NULL)
-			q->hit(q->arg, filter, i);
-		return rule->accept ? MS_FATE_NONE : MS_FATE_FILTER_REJECT;
-	}
-	return MS_FATE_FILTER_DEFAULT;
+	if (q->hit != NULL && fate != MS_FATE_FILTER_DEFAULT)
+		q->hit(q->arg, filter, rule);
+	return fate;
 }
 
 /* Has an earlier route with outputs this filter too? */

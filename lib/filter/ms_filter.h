@@ -101,8 +101,32 @@ struct ms_verdict ms_filter_ref(const struct ms_filter_policy *policy, const str
 	enum ms_direction direction,
 	void (*hit)(void *arg, const struct ms_filter *filter, uint32_t rule), void *arg);
 
-/* Does one rule match this frame? direction is not looked at. */
+/* Why a rule does not match a frame: a set of these. */
+enum ms_rule_miss {
+	MS_MISS_PROTO = 0x01, /* another protocol, or one that the frame has not got */
+	MS_MISS_PORTS = 0x02, /* ports of a protocol that has none: the rule matches nothing */
+	MS_MISS_SRC = 0x04,   /* family or address are not in the block, or the frame has none */
+	MS_MISS_DST = 0x08,
+	MS_MISS_SPORT = 0x10, /* the port is not in the range, or the frame has none */
+	MS_MISS_DPORT = 0x20,
+};
+
+/* What keeps one rule from matching this frame; 0: it matches. direction is not looked at. */
+uint32_t ms_rule_explain(const struct ms_rule *rule, const struct ms_key *key);
+
+/* ms_rule_explain() == 0 */
 bool ms_rule_match(const struct ms_rule *rule, const struct ms_key *key);
+
+/* Is it a query to, or an answer from, one of Amazon's resolvers, the policy's included? */
+bool ms_filter_is_dns(const struct ms_filter_policy *policy, const struct ms_key *key);
+
+/*
+ * What one filter says of a frame in a direction that is known: MS_FATE_NONE if it accepts, else
+ * FILTER_REJECT or FILTER_DEFAULT; and what decided, in *rule: an index into filter->rules,
+ * MS_RULE_NONE for amazon-dns, filter->rules_n if no rule matched. Slow; any thread.
+ */
+enum ms_fate ms_filter_ask(const struct ms_filter_policy *policy, const struct ms_filter *filter,
+	const struct ms_key *key, enum ms_direction direction, uint32_t *rule);
 
 /*
  * A growing, relocatable allocation: everything in it is found by offset. Offset 0 is never a

@@ -290,7 +290,9 @@ class Bytes:
         return head
 
     def limit(self, n):
-        """A header says that n bytes follow it."""
+        """A header says that n bytes follow it; those before it must leave so many."""
+        if self.claim is not None and n > self.claim:
+            raise Fate("outer_malformed")
         self.claim = n
         self.raw = self.raw[:n]
 
@@ -304,7 +306,10 @@ def outer_ethernet(packet):
 
 
 def outer_ipv4(packet):
-    """Returns the source address and whether this is a first fragment; goes on with UDP."""
+    """
+    Returns the source address, whether this is a first fragment, and how many bytes of the header
+    stand before UDP.
+    """
     first, total, fragment, protocol, source = struct.unpack(
         "!BxHxxHxBxx4s4x", packet.take(20, "outer_malformed")
     )
@@ -319,8 +324,7 @@ def outer_ipv4(packet):
         packet.limit(total - 20)
     if fragment & 0x1FFF:
         raise Fate("outer_fragment")
-    packet.take(header - 20, "outer_malformed")
-    return source, bool(fragment & 0x2000)
+    return source, bool(fragment & 0x2000), header - 20
 
 
 def outer_ipv6(packet):
@@ -331,38 +335,36 @@ def outer_ipv6(packet):
         raise Fate("outer_malformed")
     if payload != 0:
         packet.limit(payload)
-    first_fragment = False
+    first_fragment, skip = False, 0
     while following in EXTENSIONS:
         kind = following
-        following, units, rest = struct.unpack("!BBH4x", packet.take(8, "outer_malformed"))
+        head = packet.take(skip + 8, "outer_malformed")
+        following, units, rest = struct.unpack_from("!BBH", head, skip)
         if kind == FRAGMENT:
             if rest & 0xFFF8:
                 raise Fate("outer_fragment" if following == UDP else "not_mirror")
             first_fragment = first_fragment or bool(rest & 1)
-        elif kind == AUTHENTICATION:
-            packet.take(units * 4, "outer_malformed")
-        else:
-            packet.take(units * 8, "outer_malformed")
+        skip = {FRAGMENT: 0, AUTHENTICATION: units * 4}.get(kind, units * 8)
     if following != UDP:
         raise Fate("not_mirror")
-    return source, first_fragment
+    return source, first_fragment, skip
 
 
 def outer_udp(packet, kind, ports):
     """IP and UDP to one of these ports. Returns the source address and the port."""
     if kind == 0x0800:
-        source, fragment = outer_ipv4(packet)
+        source, fragment, skip = outer_ipv4(packet)
     elif kind == 0x86DD:
-        source, fragment = outer_ipv6(packet)
+        source, fragment, skip = outer_ipv6(packet)
     else:
         raise Fate("not_mirror")
-    port, length = struct.unpack("!2xHH2x", packet.take(8, "outer_malformed"))
+    port, length = struct.unpack_from("!2xHH", packet.take(skip + 8, "outer_malformed"), skip)
     if port not in ports:
         raise Fate("not_mirror")
     if fragment:
         raise Fate("outer_fragment")
     if length != 0:
-        if length < 8 or (packet.claim is not None and length - 8 > packet.claim):
+        if length < 8:
             raise Fate("outer_malformed")
         packet.limit(length - 8)
     return source, port

@@ -864,6 +864,44 @@ test_filter_free(void **state)
 	assert_int_equal(filter.rules_n, 0);
 }
 
+/* Every field that keeps a rule from matching is named, and no other. */
+static void
+test_explain(void **state)
+{
+	struct ms_key key = {.family = MS_FAMILY_V4,
+		.has = ALL,
+		.proto = TCP,
+		.src = V4(10, 0, 0, 1),
+		.dst = V4(10, 0, 1, 1),
+		.sport = 1000,
+		.dport = 443};
+	struct ms_rule rule = {.protocol = TCP,
+		.src = NET4(10, 0, 0, 0, 24),
+		.dst = NET4(10, 0, 1, 0, 24),
+		.sport = PORTS(1000, 1000),
+		.dport = PORTS(443, 443)};
+
+	assert_int_equal(ms_rule_explain(&rule, &key), 0);
+	key.dport = 444;
+	assert_int_equal(ms_rule_explain(&rule, &key), MS_MISS_DPORT);
+	key.sport = 999;
+	assert_int_equal(ms_rule_explain(&rule, &key), MS_MISS_DPORT | MS_MISS_SPORT);
+	key.src.lo += 256;
+	key.proto = UDP;
+	assert_int_equal(ms_rule_explain(&rule, &key),
+		MS_MISS_PROTO | MS_MISS_SRC | MS_MISS_SPORT | MS_MISS_DPORT);
+	key.dst.lo += 256;
+	key.has = 0;
+	assert_int_equal(ms_rule_explain(&rule, &key),
+		MS_MISS_PROTO | MS_MISS_SRC | MS_MISS_DST | MS_MISS_SPORT | MS_MISS_DPORT);
+	rule = (struct ms_rule){.protocol = ICMP, .dport = PORTS(0, 65535)};
+	key.has = ADDRESSES;
+	key.proto = ICMP;
+	assert_int_equal(ms_rule_explain(&rule, &key), MS_MISS_PORTS | MS_MISS_DPORT);
+	rule = (struct ms_rule){.protocol = MS_PROTO_ANY, .src = NET6(0, 0, 0)};
+	assert_int_equal(ms_rule_explain(&rule, &key), MS_MISS_SRC);
+}
+
 int
 main(void)
 {
@@ -871,6 +909,7 @@ main(void)
 		cmocka_unit_test(test_cidr_matches),
 		cmocka_unit_test(test_ports_and_protocol_match),
 		cmocka_unit_test(test_rules_that_never_match),
+		cmocka_unit_test(test_explain),
 		cmocka_unit_test(test_first_match_decides),
 		cmocka_unit_test(test_unknown_direction_unites),
 		cmocka_unit_test(test_filter_without_rules),

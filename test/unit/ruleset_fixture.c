@@ -10,6 +10,7 @@
 #include <rte_byteorder.h>
 
 #include "filter/ms_filter_lookup.h"
+#include "ruleset/ms_ruleset_ref.h"
 
 struct ms_session_registry *test_registry;
 
@@ -115,12 +116,44 @@ test_address(const char *text, uint8_t *family)
 	return (struct ms_ip){rte_be_to_cpu_64(v6[0]), rte_be_to_cpu_64(v6[1])};
 }
 
+/* What the readable counterpart says must be the same, wherever there is room to learn. */
+static void
+check_ref(
+	const struct ms_ruleset *ruleset, const struct ms_packet *asked, const struct ms_packet *p)
+{
+	struct ms_session_ref ref =
+		ms_session_ref(ruleset->config, asked->vni, asked->source, asked->source_family);
+	const struct ms_session_info *info;
+	struct ms_policy_ref policy;
+	struct ms_verdict verdict;
+
+	if (ms_session_count(test_registry) == MS_SESSIONS_MAX)
+		return;
+	if (ref.fate != MS_FATE_NONE) {
+		assert_int_equal(p->fate, ref.fate);
+		return;
+	}
+	info = ms_session_info(test_registry, p->session);
+	assert_int_equal(info->vni, asked->vni);
+	assert_int_equal(info->learned, ref.session == NULL);
+	if (ref.session != NULL)
+		assert_string_equal(info->name, ref.session->id);
+	assert_int_equal(ms_policy_ref_init(&policy, ruleset->config), 0);
+	ms_policy_ref_fill(&policy, ref.session, asked->vni);
+	verdict =
+		ms_filter_ref(&policy.policy, &p->key, (enum ms_direction)p->direction, NULL, NULL);
+	assert_int_equal(p->fate, verdict.fate);
+	assert_int_equal(p->outputs, verdict.outputs);
+	ms_policy_ref_fini(&policy);
+}
+
 struct ms_packet
 test_ask(const struct ms_ruleset *ruleset, const char *source, uint32_t vni, uint16_t port)
 {
-	struct ms_packet p = {.vni = vni};
+	struct ms_packet p = {.vni = vni}, asked;
 
 	p.source = test_address(source, &p.source_family);
+	asked = p;
 	ms_ruleset_session_burst(ruleset, test_registry, &p, 1);
 	p.direction = MS_DIRECTION_INGRESS;
 	p.key = (struct ms_key){
@@ -133,6 +166,7 @@ test_ask(const struct ms_ruleset *ruleset, const char *source, uint32_t vni, uin
 		.family = MS_FAMILY_V4,
 	};
 	ms_filter_burst(ruleset->base, &p, 1, ruleset->hits[0]);
+	check_ref(ruleset, &asked, &p);
 	return p;
 }
 
