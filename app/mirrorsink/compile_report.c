@@ -130,11 +130,12 @@ print_all(const struct ms_ruleset *ruleset, FILE *out)
 	for (uint32_t f = 0; f < config->filters_n; f++)
 		print_filter(&config->filters[f], &ruleset->uses[f], width, out);
 	fprintf(out,
-		"\n%u policies take %.1f KiB, the session tables %.1f KiB. A policy is a session's "
-		"filter and\nthose of its routes, compiled together; it counts for each filter "
-		"that stands in it.\n",
+		"\n%u policies take %.1f KiB, the session tables %.1f KiB, the counters of each "
+		"lcore that receives\n%.1f KiB. A policy is a session's filter and those of its "
+		"routes, compiled together; it counts for\neach filter that stands in it.\n",
 		ruleset->policies_n, (double)ruleset->policies_bytes / 1024,
-		(double)(ruleset->head->size - ruleset->policies_bytes) / 1024);
+		(double)(ruleset->head->size - ruleset->policies_bytes) / 1024,
+		(double)(ruleset->leaves.leaves_n * sizeof(ms_counter)) / 1024);
 }
 
 /* Puts a filter among the largest so far, which are sorted; n of them. Returns the new n. */

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include <rte_eal.h>
+#include <rte_lcore.h>
 #include <rte_timer.h>
 
 #include "check.h"
@@ -30,8 +31,13 @@ compile(struct sink *sink, struct ms_config *config)
 	sink->registry = ms_session_registry_create();
 	if (sink->registry == NULL)
 		return cli_wrong("out of memory");
-	/* for as many readers as there can be: rx lcores are counted when ports are known */
-	if (ms_ruleset_compile(&first, config, sink->registry, SINK_RX_MAX, &error) != 0) {
+	/*
+	 * For as many readers as there can be: rx lcores are counted when ports are known. Each has
+	 * a row of counters, and with many filters these are what takes memory.
+	 */
+	if (ms_ruleset_compile(&first, config, sink->registry,
+		    RTE_MAX(1u, RTE_MIN(rte_lcore_count() - 1, (unsigned int)SINK_RX_MAX)),
+		    &error) != 0) {
 		ms_config_free(config);
 		return cli_wrong("%s", error.text);
 	}

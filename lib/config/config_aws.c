@@ -194,7 +194,7 @@ config_read_interface(struct config_reader *r, const struct config_at *at, void 
 		return false;
 	interface->origin = r->origin;
 	if (!config_name(r, at, CONFIG_INTERFACE, &interface->id) ||
-		!config_string(r, at, "VpcId", &interface->vpc) ||
+		!config_string(r, at, "VpcId", &interface->vpc_id) ||
 		!config_mac(r, at, "MacAddress", &interface->mac) ||
 		!config_address(r, at, "PrivateIpAddress", MS_FAMILY_V4, &interface->address))
 		return false;

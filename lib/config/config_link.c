@@ -305,6 +305,16 @@ fill_filters(struct config_reader *r)
 	return ok;
 }
 
+static void
+find_vpcs(struct config_reader *r)
+{
+	for (uint32_t i = 0; i < r->config->interfaces_n; i++) {
+		struct ms_config_interface *interface = &r->config->interfaces[i];
+
+		interface->vpc = config_find(r, CONFIG_VPC, interface->vpc_id);
+	}
+}
+
 bool
 config_link_definitions(struct config_reader *r)
 {
@@ -312,6 +322,7 @@ config_link_definitions(struct config_reader *r)
 		if (kind != CONFIG_SESSION && !index_names(r, (enum config_kind)kind))
 			return false;
 	}
+	find_vpcs(r);
 	return find_filters(r) && merge_rules(r) && fill_filters(r);
 }
 

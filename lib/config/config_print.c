@@ -181,7 +181,7 @@ print_interface(struct printer *p, const void *element)
 	json_t *object = json_object();
 
 	put_string(p, object, "NetworkInterfaceId", interface->id);
-	put_string(p, object, "VpcId", interface->vpc);
+	put_string(p, object, "VpcId", interface->vpc_id);
 	if (interface->mac != 0)
 		put_string(p, object, "MacAddress", config_print_mac(interface->mac).text);
 	if (interface->address.family != MS_FAMILY_NONE)

@@ -274,7 +274,7 @@ free_objects(struct ms_config *config)
 		free(config->interfaces[i].id);
 		free(config->interfaces[i].addresses);
 		free(config->interfaces[i].addresses6);
-		free(config->interfaces[i].vpc);
+		free(config->interfaces[i].vpc_id);
 	}
 	for (uint32_t i = 0; i < config->targets_n; i++) {
 		free(config->targets[i].id);

@@ -7,23 +7,13 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
-
-static const struct ms_config_vpc *
-find_vpc(const struct ms_config *config, const char *id)
-{
-	for (uint32_t i = 0; id != NULL && i < config->vpcs_n; i++) {
-		if (strcmp(config->vpcs[i].id, id) == 0)
-			return &config->vpcs[i];
-	}
-	return NULL;
-}
 
 int
 ms_config_resolvers(const struct ms_config *config, const struct ms_config_interface *interface,
 	struct ms_prefix **list)
 {
-	const struct ms_config_vpc *vpc = find_vpc(config, interface->vpc);
+	const struct ms_config_vpc *vpc =
+		interface->vpc >= 0 ? &config->vpcs[interface->vpc] : NULL;
 
 	*list = NULL;
 	if (vpc == NULL || vpc->blocks_n == 0)

@@ -34,7 +34,8 @@ struct ms_config_interface {
 	uint32_t addresses6_n;
 	struct ms_prefix *addresses; /* PrivateIpAddresses, /32 each, the primary one first */
 	uint32_t addresses_n;
-	char *vpc; /* VpcId or NULL */
+	char *vpc_id; /* VpcId or NULL */
+	int32_t vpc;  /* index into vpcs; -1: not loaded */
 	struct ms_origin origin;
 };
 

@@ -17,7 +17,7 @@
  */
 struct compiled {
 	struct compiled *next; /* of the same filter */
-	const char *vpc;       /* NULL: of none, or it does not matter */
+	int32_t vpc;           /* -1: none is loaded, or it does not matter */
 	uint32_t policy;
 };
 
@@ -26,12 +26,6 @@ struct resolvers {
 	struct ms_prefix *list;
 	uint32_t n;
 };
-
-static bool
-same_vpc(const char *a, const char *b)
-{
-	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
-}
 
 static int
 compile(struct ms_mirror *mirror, const struct ms_filter *filter, const struct resolvers *resolvers,
@@ -62,11 +56,11 @@ compile_session(struct ms_mirror *mirror, struct ms_mirror_session *session,
 	const struct resolvers *resolvers, struct compiled **known)
 {
 	const struct ms_filter *filter = &mirror->config->filters[session->config->filter];
-	const char *vpc = filter->amazon_dns ? mirror->enis[session->eni].config->vpc : NULL;
+	int32_t vpc = filter->amazon_dns ? mirror->enis[session->eni].config->vpc : -1;
 	struct compiled **at = &known[session->config->filter];
 	int rc;
 
-	while (*at != NULL && !same_vpc((*at)->vpc, vpc))
+	while (*at != NULL && (*at)->vpc != vpc)
 		at = &(*at)->next;
 	if (*at == NULL) {
 		struct compiled *added = calloc(1, sizeof(*added));

@@ -130,9 +130,9 @@ static_assert(MS_PARSE_MAX < 1u << 12, "ms_frame.offset");
 /*
  * Parses an inner Ethernet frame: up to two VLAN tags, IPv4 with options, IPv6 with extension
  * headers (RFC 8200, 4302, 7401, 5533, 6275), TCP and UDP ports. `view` holds the frame's first
- * min(length, MS_PARSE_MAX) bytes. Fills key, original_length, hash, mac_dst, mac_src and ether_type
- * of p; all bytes are legal, what is cut or nonsense leaves its field out of key.has. Pure; any
- * thread.
+ * min(length, MS_PARSE_MAX) bytes. Fills key, original_length, hash, mac_dst, mac_src and
+ * ether_type of p; all bytes are legal, what is cut or nonsense leaves its field out of key.has.
+ * Pure; any thread.
  */
 void ms_packet_parse(struct ms_packet *p, const uint8_t *view, uint32_t length);
 

@@ -136,7 +136,7 @@ fill_resolvers(struct ms_policy_ref *ref, const struct ms_config_session *sessio
 	uint32_t n = 0;
 
 	if (session != NULL && session->interface >= 0)
-		vpc = config->interfaces[session->interface].vpc;
+		vpc = config->interfaces[session->interface].vpc_id;
 	for (uint32_t i = 0; vpc != NULL && i < config->vpcs_n; i++) {
 		for (uint32_t b = 0; b < config->vpcs[i].blocks_n; b++) {
 			if (strcmp(config->vpcs[i].id, vpc) != 0)

@@ -134,6 +134,9 @@ class Reference:
     def __init__(self, document):
         self.filters = {f["TrafficMirrorFilterId"]: f for f in document["TrafficMirrorFilters"]}
         self.sessions = document["TrafficMirrorSessions"]
+        self.by_vni = collections.defaultdict(list)
+        for session in self.sessions:
+            self.by_vni[session["VirtualNetworkId"]].append(session)
         self.interfaces = {
             i["NetworkInterfaceId"]: i for i in document.get("NetworkInterfaces", [])
         }
@@ -147,7 +150,7 @@ class Reference:
         self.hits = collections.Counter()
 
     def find_session(self, source, vni):
-        of_vni = [s for s in self.sessions if s["VirtualNetworkId"] == vni]
+        of_vni = self.by_vni.get(vni, [])
         for session in of_vni:
             interface = self.interfaces.get(session["NetworkInterfaceId"])
             if interface is None or ipaddress.ip_address(interface["PrivateIpAddress"]) == source:

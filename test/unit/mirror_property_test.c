@@ -173,7 +173,7 @@ random_world(struct world *w)
 	for (uint32_t e = 0; e < ENIS; e++)
 		w->interfaces[e] = (struct ms_config_interface){.id = names[e],
 			.mac = 1 + e,
-			.vpc = one_in(w, 6) ? NULL : w->vpcs[below(w, VPCS)].id};
+			.vpc = one_in(w, 6) ? -1 : (int32_t)below(w, VPCS)};
 	for (uint32_t f = 0; f < FILTERS; f++)
 		random_filter(w, f);
 	w->stop_at_reject = one_in(w, 3);
@@ -279,7 +279,7 @@ naive_filter(struct world *w, const struct ms_filter *filter, uint32_t eni,
 	struct ms_prefix resolvers[2];
 
 	for (uint32_t v = 0; v < VPCS; v++) {
-		if (w->interfaces[eni].vpc != w->vpcs[v].id)
+		if (w->interfaces[eni].vpc != (int32_t)v)
 			continue;
 		policy.resolvers = resolvers;
 		policy.resolvers_n = w->vpcs[v].blocks_n;

@@ -359,7 +359,7 @@ a_full_burst_is_seen_twice(void **state)
 	assert_int_equal(seen.n, 0);
 }
 
-/* The same filter is compiled once, and once for each VPC if it asks for DNS. */
+/* The same filter is compiled once, and once for each VPC that is loaded if it asks for DNS. */
 static void
 many_sessions_share_filters(void **state)
 {
@@ -374,6 +374,10 @@ many_sessions_share_filters(void **state)
 			"%s{'Eni': 'eni-%u', 'MacAddress': '02:00:00:01:%02x:%02x',"
 			"'VpcId': 'vpc-%u'}",
 			i == 0 ? "" : ",", i, i >> 8, i & 0xff, i % 5);
+	fputs("], 'Vpcs': [", out);
+	for (unsigned int i = 0; i < 4; i++)
+		fprintf(out, "%s{'VpcId': 'vpc-%u', 'CidrBlock': '10.%u.0.0/16'}",
+			i == 0 ? "" : ",", i, i);
 	fputs("], 'Filters': [{'Filter': 'tmf-dns', 'NetworkServices': ['amazon-dns']},"
 	      "{'Filter': 'tmf-all', 'Ingress': [{'Number': 1, 'Action': 'accept'}]}],"
 	      "'Sessions': [",
