@@ -129,6 +129,7 @@ check_inner(struct explain *x, const struct ms_packet *p)
 	same(x, "the destination port", key->dport, p->key.dport);
 	same(x, "the sign of a fragment", key->fragment, p->key.fragment);
 	same(x, "the original length", in->original_length, p->original_length);
+	same(x, "the EtherType", in->has_type ? in->type : 0, p->ether_type);
 	same(x, "the source MAC address", in->mac_src, p->mac_src);
 	same(x, "the destination MAC address", in->mac_dst, p->mac_dst);
 	same(x, "the direction", x->e.direction, p->direction);

@@ -191,6 +191,13 @@ explain_steps(struct explain *x, const uint8_t *bytes)
 	source = &e->outer.ip[e->outer.ip_n - 1];
 	e->session = ms_session_ref(config, e->outer.vni, source->src, source->family);
 	explain_session_why(x, e->session_why);
+	if (e->session.fate == MS_FATE_NONE && e->session.session == NULL &&
+		ms_session_learn(x->registry, e->outer.vni, source->src, source->family) ==
+			MS_SESSION_NONE) {
+		e->session.fate = MS_FATE_SESSION_UNKNOWN;
+		snprintf(e->session_why, sizeof(e->session_why),
+			"a process learns no more than %u sessions in its life", MS_SESSIONS_MAX);
+	}
 	e->fate = e->session.fate;
 	if (e->fate != MS_FATE_NONE)
 		return;
