@@ -124,6 +124,15 @@ ports_rx_queues(uint16_t port, uint16_t n)
 	return RTE_MAX(RTE_MIN(n, info.max_rx_queues), 1);
 }
 
+uint32_t
+ports_incomplete(const struct sink *sink)
+{
+	uint32_t n = sink->replay ? SINK_REPLAY_INCOMPLETE : SINK_INCOMPLETE;
+	uint32_t given = sink->options.mbufs / sink->rx_n / (4 * MS_REASSEMBLY_PIECES);
+
+	return sink->options.mbufs != 0 ? RTE_MAX(RTE_MIN(n, given), 16u) : n;
+}
+
 /* Mbufs that can be under way at once: in device queues, rings, caches, and a reserve. */
 static uint32_t
 mbufs_needed(const struct sink *sink)
@@ -136,6 +145,8 @@ mbufs_needed(const struct sink *sink)
 	if (sink->options.mbufs != 0)
 		return sink->options.mbufs;
 	n += rings * 3 * ring + lcores * 2 * sink->cache;
+	if (sink_config(sink)->outer_fragments == MS_FRAGMENTS_REASSEMBLE)
+		n += sink->rx_n * ports_incomplete(sink) * MS_REASSEMBLY_PIECES;
 	for (uint16_t i = 0; i < sink->mirrors_n && !sink->replay; i++)
 		n += sink->mirror_queues[i] * SINK_RX_DESC;
 	for (uint32_t i = 0; i < MS_OUTPUTS_MAX; i++) {

@@ -10,6 +10,12 @@ bool ports_resolve(struct sink *sink);
 /* rx queues that a mirror port will have if n lcores poll it. */
 uint16_t ports_rx_queues(uint16_t port, uint16_t n);
 
+/*
+ * Outer packets of which an rx lcore may hold fragments; if the number of mbufs is given, so many
+ * that these are a quarter of them, but 16 at least.
+ */
+uint32_t ports_incomplete(const struct sink *sink);
+
 /* Makes the mbuf pools, configures and starts all ports. The topology is known. */
 bool ports_start(struct sink *sink);
 void ports_stop(struct sink *sink);

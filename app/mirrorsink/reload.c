@@ -43,6 +43,8 @@ fixed_key_changed(const struct ms_config *a, const struct ms_config *b)
 {
 	if (!same_outputs(a, b))
 		return "Outputs";
+	if (a->outer_fragments != b->outer_fragments)
+		return "OuterFragments";
 	return same_dedup(&a->dedup, &b->dedup) ? NULL : "Dedup";
 }
 

@@ -156,6 +156,8 @@ rx_burst(struct sink_rx *rx, struct rte_mbuf **mbufs, uint16_t n)
 	ms_count_add(&rx->ledger.received_bytes, bytes);
 
 	ms_decap_burst(&rx->decap, mbufs, n, rx->packets);
+	if (rx->reassembly != NULL)
+		n = ms_reassembly_burst(rx->reassembly, mbufs, rx->packets, n, tsc);
 	ms_ruleset_session_burst(rules, rx->registry, rx->packets, n);
 	ms_packet_parse_burst(mbufs, rx->packets, n);
 	ms_filter_burst(rules->base, rx->packets, n, rules->hits[rx->reader]);
@@ -232,6 +234,16 @@ poll_exception(struct sink_rx *rx)
 		rte_pktmbuf_free_bulk(&mbufs[sent], n - sent);
 }
 
+/* What time alone asks for. */
+static void
+look_after(struct sink_rx *rx, uint64_t now)
+{
+	if (rx->lane != NULL)
+		ms_lane_flush(rx->lane, ms_timestamp_utc(rx->clock, now));
+	if (rx->reassembly != NULL)
+		ms_reassembly_idle(rx->reassembly, now);
+}
+
 int
 rx_main(void *arg)
 {
@@ -247,15 +259,18 @@ rx_main(void *arg)
 		rte_rcu_qsbr_quiescent(qsbr, rx->reader);
 		if (rx->exception_back)
 			poll_exception(rx);
-		if (rx->dispatch != NULL) {
+		if (rx->dispatch != NULL)
 			ms_dispatch_reclaim(rx->dispatch);
-		} else if ((now = rte_rdtsc()) - flushed >= rx->flush_ticks) {
-			ms_lane_flush(rx->lane, ms_timestamp_utc(rx->clock, now));
+		if ((rx->lane != NULL || rx->reassembly != NULL) &&
+			(now = rte_rdtsc()) - flushed >= rx->flush_ticks) {
+			look_after(rx, now);
 			flushed = now;
 		}
 		if (n == 0)
 			rte_pause();
 	}
+	if (rx->reassembly != NULL)
+		ms_reassembly_end(rx->reassembly);
 	rte_rcu_qsbr_thread_offline(qsbr, rx->reader);
 	rte_rcu_qsbr_thread_unregister(qsbr, rx->reader);
 	return 0;

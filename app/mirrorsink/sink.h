@@ -24,6 +24,7 @@
 #include "options.h"
 #include "output/ms_output.h"
 #include "packet/ms_timestamp.h"
+#include "reassembly/ms_reassembly.h"
 #include "ruleset/ms_ruleset.h"
 #include "session/ms_session.h"
 #include "session/ms_unknown.h"
@@ -36,6 +37,11 @@
 #define SINK_RX_DESC      1024
 #define SINK_TX_DESC      512
 #define SINK_PORT_NONE    UINT16_MAX
+
+/* Outer packets of which an rx lcore holds fragments, and for how many seconds. */
+#define SINK_INCOMPLETE         1024
+#define SINK_REPLAY_INCOMPLETE  128 /* whose mbufs are large */
+#define SINK_INCOMPLETE_SECONDS 1
 
 /* How far the lcores may go on; only ever goes up. */
 enum sink_stage {
@@ -94,13 +100,14 @@ struct sink_rx {
 	const struct ms_timestamp *clock;
 	struct sink_budget *budget;
 	struct ms_decap decap;
-	struct ms_dispatch *dispatch; /* NULL: run to completion */
-	struct ms_lane *lane;         /* NULL: there are workers */
-	struct sink_dedup *dedup;     /* of the lane; NULL: off, or there are workers */
-	bool wait;                    /* for a full ring, instead of dropping */
-	uint16_t exception;           /* port for what is no mirror traffic, or SINK_PORT_NONE */
-	uint16_t mirror;              /* port that the exception port's frames leave by */
-	bool exception_back;          /* this lcore carries them */
+	struct ms_reassembly *reassembly; /* NULL: fragments are dropped */
+	struct ms_dispatch *dispatch;     /* NULL: run to completion */
+	struct ms_lane *lane;             /* NULL: there are workers */
+	struct sink_dedup *dedup;         /* of the lane; NULL: off, or there are workers */
+	bool wait;                        /* for a full ring, instead of dropping */
+	uint16_t exception;  /* port for what is no mirror traffic, or SINK_PORT_NONE */
+	uint16_t mirror;     /* port that the exception port's frames leave by */
+	bool exception_back; /* this lcore carries them */
 	uint64_t flush_ticks;
 
 	/* rx: rw, ctl: ro */

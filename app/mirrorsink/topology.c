@@ -121,6 +121,24 @@ make_dedup(struct sink *sink, uint16_t lane)
 	return dedup->table != NULL && dedup->sessions != NULL;
 }
 
+/* Needs what make_rx() has set. */
+static bool
+make_reassembly(const struct sink *sink, struct sink_rx *rx)
+{
+	const struct ms_reassembly_options options = {.decap = &rx->decap,
+		.clock = &sink->clock,
+		.ledger = &rx->ledger,
+		.packets = ports_incomplete(sink),
+		.lifetime_ns = SINK_INCOMPLETE_SECONDS * UINT64_C(1000000000),
+		.silence = SINK_INCOMPLETE_SECONDS * rte_get_tsc_hz(),
+		.socket = (int)rte_lcore_to_socket_id(rx->lcore)};
+
+	if (sink_config(sink)->outer_fragments == MS_FRAGMENTS_DROP)
+		return true;
+	rx->reassembly = ms_reassembly_create(&options);
+	return rx->reassembly != NULL;
+}
+
 static struct sink_rx *
 make_rx(struct sink *sink, uint16_t i, unsigned int lcore)
 {
@@ -146,6 +164,8 @@ make_rx(struct sink *sink, uint16_t i, unsigned int lcore)
 	rx->mirror = sink->mirrors[0];
 	rx->exception_back = sink->exception != SINK_PORT_NONE && i == 0;
 	rx->flush_ticks = rte_get_tsc_hz() / FLUSHES_PER_SECOND;
+	if (!make_reassembly(sink, rx))
+		return NULL;
 	if (sink->workers_n > 0) {
 		rx->dispatch = allocate(sizeof(*rx->dispatch));
 		if (rx->dispatch == NULL)
@@ -234,6 +254,7 @@ topology_free(struct sink *sink)
 			ms_ring_pair_free(&rx->dispatch->rings[w]);
 		if (rx->sessions != NULL)
 			munmap(rx->sessions, MS_SESSIONS_MAX * sizeof(struct sink_session));
+		ms_reassembly_free(rx->reassembly);
 		free(rx->dispatch);
 		free(rx);
 	}

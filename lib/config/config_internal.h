@@ -204,6 +204,7 @@ config_element config_read_output;
 config_element config_read_route;
 bool config_read_source_check(struct config_reader *r, const struct config_at *top);
 bool config_read_unknown_session(struct config_reader *r, const struct config_at *top);
+bool config_read_outer_fragments(struct config_reader *r, const struct config_at *top);
 bool config_read_dedup(struct config_reader *r, const struct config_at *top);
 
 /* What it points to, not itself. */
@@ -214,6 +215,7 @@ extern const char *const config_output_types[];
 extern const char *const config_frames[];
 extern const char *const config_source_checks[];
 extern const char *const config_unknown_sessions[];
+extern const char *const config_outer_fragments[];
 extern const char *const config_dedup_scopes[];
 
 /* The types of targets, and the key under which each has its destination. */

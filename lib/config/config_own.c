@@ -22,6 +22,8 @@ const char *const config_source_checks[] = {
 	[MS_SOURCE_OFF] = "off", [MS_SOURCE_STRICT] = "strict", NULL};
 const char *const config_unknown_sessions[] = {
 	[MS_UNKNOWN_DROP] = "drop", [MS_UNKNOWN_DELIVER] = "deliver", NULL};
+const char *const config_outer_fragments[] = {
+	[MS_FRAGMENTS_DROP] = "drop", [MS_FRAGMENTS_REASSEMBLE] = "reassemble", NULL};
 const char *const config_dedup_scopes[] = {
 	[MS_DEDUP_ALL] = "all", [MS_DEDUP_SESSION] = "session", NULL};
 
@@ -259,6 +261,17 @@ config_read_unknown_session(struct config_reader *r, const struct config_at *top
 	if (!read_setting(r, top, "UnknownSession", config_unknown_sessions, &unknown))
 		return false;
 	r->config->unknown_session = (enum ms_unknown_session)unknown;
+	return true;
+}
+
+bool
+config_read_outer_fragments(struct config_reader *r, const struct config_at *top)
+{
+	int fragments = MS_FRAGMENTS_DROP;
+
+	if (!read_setting(r, top, "OuterFragments", config_outer_fragments, &fragments))
+		return false;
+	r->config->outer_fragments = (enum ms_outer_fragments)fragments;
 	return true;
 }
 

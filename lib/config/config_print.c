@@ -352,6 +352,10 @@ ms_config_print(const struct ms_config *config, FILE *out)
 	fprintf(out, "\"%s\"", config_source_checks[config->source_check]);
 	print_key(&p, "UnknownSession");
 	fprintf(out, "\"%s\"", config_unknown_sessions[config->unknown_session]);
+	if (config->outer_fragments != MS_FRAGMENTS_DROP) {
+		print_key(&p, "OuterFragments");
+		fprintf(out, "\"%s\"", config_outer_fragments[config->outer_fragments]);
+	}
 	if (config->dedup.on)
 		print_dedup(&p, &config->dedup);
 	fputs("\n}\n", out);

@@ -35,6 +35,7 @@ static const struct top_key top_keys[] = {
 	{"Routes", false, PASS_ROUTES, .element = config_read_route},
 	{"SourceCheck", false, PASS_DEFINITIONS, .setting = config_read_source_check},
 	{"UnknownSession", false, PASS_DEFINITIONS, .setting = config_read_unknown_session},
+	{"OuterFragments", false, PASS_DEFINITIONS, .setting = config_read_outer_fragments},
 	{"Dedup", false, PASS_DEFINITIONS, .setting = config_read_dedup},
 };
 #define TOP_KEYS (sizeof(top_keys) / sizeof(top_keys[0]))

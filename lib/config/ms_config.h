@@ -94,6 +94,9 @@ struct ms_config_route {
 enum ms_source_check { MS_SOURCE_OFF, MS_SOURCE_STRICT };
 enum ms_unknown_session { MS_UNKNOWN_DROP, MS_UNKNOWN_DELIVER };
 
+/* What is done with fragments of outer IP packets. */
+enum ms_outer_fragments { MS_FRAGMENTS_DROP, MS_FRAGMENTS_REASSEMBLE };
+
 /* Among whose frames a copy of a frame is looked for. */
 enum ms_dedup_scope { MS_DEDUP_ALL, MS_DEDUP_SESSION };
 
@@ -125,6 +128,7 @@ struct ms_config {
 	uint32_t routes_n;
 	enum ms_source_check source_check;
 	enum ms_unknown_session unknown_session;
+	enum ms_outer_fragments outer_fragments;
 	struct ms_config_dedup dedup;
 	char **files; /* names, owned; origins point here */
 	uint32_t files_n;
@@ -139,10 +143,11 @@ struct ms_config_error {
  * Reads and validates n files as one configuration; n may be 0. Files may refer to each other in
  * any order. Top-level keys are those of AWS (TrafficMirrorFilters, TrafficMirrorFilterRules,
  * TrafficMirrorSessions, TrafficMirrorTargets, NetworkInterfaces, Vpcs, NextToken) and ours
- * (Outputs, Routes, SourceCheck, UnknownSession, Dedup), in any mixture. Another one is an error,
- * except in a file with keys of AWS and none of ours: AWS adds keys. Returns 0 and a configuration
- * in *config that the caller ends with ms_config_free(), or -errno with error->text filled and
- * *config NULL: -ENOENT and the like for what cannot be read, -EINVAL for what is wrong in it.
+ * (Outputs, Routes, SourceCheck, UnknownSession, OuterFragments, Dedup), in any mixture. Another
+ * one is an error, except in a file with keys of AWS and none of ours: AWS adds keys. Returns 0 and
+ * a configuration in *config that the caller ends with ms_config_free(), or -errno with error->text
+ * filled and *config NULL: -ENOENT and the like for what cannot be read, -EINVAL for what is wrong
+ * in it.
  */
 int ms_config_read(struct ms_config **config, const char *const *files, uint32_t n,
 	struct ms_config_error *error);

@@ -19,20 +19,21 @@
 typedef _Atomic(uint64_t) ms_counter;
 
 /* X(ENUM, name, help): in the order in which a packet can meet them. */
-#define MS_FATES(X)                                                                            \
-	X(NOT_MIRROR, not_mirror, "no mirror traffic: not UDP to a VXLAN or GENEVE port")      \
-	X(OUTER_TRUNCATED, outer_truncated, "cut before the inner frame begins")               \
-	X(OUTER_MALFORMED, outer_malformed, "outer headers contradict themselves")             \
-	X(OUTER_FRAGMENT, outer_fragment, "a fragment of an outer IP packet")                  \
-	X(VXLAN_MALFORMED, vxlan_malformed, "VXLAN header short, or its I flag clear")         \
-	X(GENEVE_MALFORMED, geneve_malformed, "GENEVE version not 0, or options that overrun") \
-	X(SESSION_UNKNOWN, session_unknown, "no session has this source and VNI")              \
-	X(SOURCE_MISMATCH, source_mismatch, "a known VNI from a source that is not its own")   \
-	X(FILTER_REJECT, filter_reject, "a reject rule matched")                               \
-	X(FILTER_DEFAULT, filter_default, "no rule matched")                                   \
-	X(NO_ROUTE, no_route, "its session has no route to any output")                        \
-	X(DUPLICATE, duplicate, "a copy of a frame that was just seen")                        \
-	X(RING_FULL, ring_full, "the worker's ring was full")                                  \
+#define MS_FATES(X)                                                                              \
+	X(NOT_MIRROR, not_mirror, "no mirror traffic: not UDP to a VXLAN or GENEVE port")        \
+	X(OUTER_TRUNCATED, outer_truncated, "cut before the inner frame begins")                 \
+	X(OUTER_MALFORMED, outer_malformed, "outer headers contradict themselves")               \
+	X(OUTER_FRAGMENT, outer_fragment, "a fragment of an outer IP packet")                    \
+	X(REASSEMBLED, reassembled, "a fragment of a packet whose fate is told at its last one") \
+	X(VXLAN_MALFORMED, vxlan_malformed, "VXLAN header short, or its I flag clear")           \
+	X(GENEVE_MALFORMED, geneve_malformed, "GENEVE version not 0, or options that overrun")   \
+	X(SESSION_UNKNOWN, session_unknown, "no session has this source and VNI")                \
+	X(SOURCE_MISMATCH, source_mismatch, "a known VNI from a source that is not its own")     \
+	X(FILTER_REJECT, filter_reject, "a reject rule matched")                                 \
+	X(FILTER_DEFAULT, filter_default, "no rule matched")                                     \
+	X(NO_ROUTE, no_route, "its session has no route to any output")                          \
+	X(DUPLICATE, duplicate, "a copy of a frame that was just seen")                          \
+	X(RING_FULL, ring_full, "the worker's ring was full")                                    \
 	X(DELIVERED, delivered, "handed to every output that its routes select")
 
 /* The fate that a packet has while it is still under way. */

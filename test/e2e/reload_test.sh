@@ -114,6 +114,8 @@ turn 2
 
 echo '{"Dedup": {}}' >"$work/filters.json"
 reload_complaint 'Dedup: changed.*restart'
+echo '{"OuterFragments": "reassemble"}' >"$work/filters.json"
+reload_complaint 'OuterFragments: changed.*restart'
 
 rm "$work/filters.json"
 reload_complaint 'filters\.json.*No such file'

@@ -211,6 +211,7 @@ def config_corpus():
             ],
             "SourceCheck": "strict",
             "UnknownSession": "deliver",
+            "OuterFragments": "reassemble",
             "Dedup": {"WindowMilliseconds": 20, "Scope": "session", "Memory": "1MiB"},
         },
         "wrong_type": {"Outputs": {"Name": 1}},

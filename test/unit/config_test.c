@@ -152,6 +152,7 @@ static const char everything[] =
 	"     \"Ipv6Addresses\": [{\"Ipv6Address\": \"2001:db8::1\"}]}],\n"
 	"  \"Vpcs\": [{\"VpcId\": \"vpc-1\", \"CidrBlock\": \"10.0.0.0/16\"}],\n"
 	"  \"UnknownSession\": \"deliver\",\n"
+	"  \"OuterFragments\": \"reassemble\",\n"
 	"  \"Dedup\": {\"Scope\": \"session\", \"Memory\": \"1MiB\"}\n"
 	"}\n";
 
@@ -196,6 +197,7 @@ test_values(void **state)
 	assert_int_equal(session->interface, 0);
 	assert_int_equal(session->number, 2);
 	assert_int_equal(session->packet_length, 128);
+	assert_int_equal(config->outer_fragments, MS_FRAGMENTS_REASSEMBLE);
 	assert_true(config->dedup.on);
 	assert_int_equal(config->dedup.scope, MS_DEDUP_SESSION);
 	assert_int_equal(config->dedup.window_ms, 50);
