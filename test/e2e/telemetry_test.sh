@@ -98,7 +98,8 @@ def numbers(path, node, found):
 
 one, two, summary = reading("one"), reading("two"), judge.load(f"{work}/s.json")
 end = {"ledger": {"received": summary["received"]["packets"], "fates": summary["fates"],
-                  "received_bytes": summary["received"]["bytes"]},
+                  "received_bytes": summary["received"]["bytes"],
+                  "dedup_evicted": summary["dedup_evicted"]},
        "sessions": summary["sessions"], "rules": summary["rules"], "outputs": summary["outputs"],
        "ports": [dict(counters, name=port) for port, counters in summary["device"].items()]}
 for command, final in end.items():
