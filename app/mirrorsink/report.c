@@ -80,11 +80,12 @@ static void
 print_sessions(const struct sink *sink, FILE *out)
 {
 	uint32_t n = ms_session_count(sink->registry);
+	bool dedup = sink->dedups[0] != NULL;
 
 	if (n == 0)
 		return;
-	fprintf(out, "\n%-24s %9s %-16s %12s %10s %12s %12s\n", "session", "vni", "source",
-		"packets", "bytes", "delivered", "rejected");
+	fprintf(out, "\n%-24s %9s %-16s %12s %10s %12s %12s%s\n", "session", "vni", "source",
+		"packets", "bytes", "delivered", "rejected", dedup ? "   duplicates" : "");
 	for (uint32_t slot = 0; slot < n && slot < SESSIONS_SHOWN; slot++) {
 		const struct ms_session_info *info = ms_session_info(sink->registry, slot);
 		char address[INET6_ADDRSTRLEN], bytes[8];
@@ -93,10 +94,13 @@ print_sessions(const struct sink *sink, FILE *out)
 		totals_session(sink, slot, &t);
 		humanize_number(bytes, sizeof(bytes), (int64_t)t.bytes, "B", HN_AUTOSCALE,
 			HN_DECIMAL | HN_DIVISOR_1000);
-		fprintf(out, "%-24s %9u %-16s %12" PRIu64 " %10s %12" PRIu64 " %12" PRIu64 "\n",
+		fprintf(out, "%-24s %9u %-16s %12" PRIu64 " %10s %12" PRIu64 " %12" PRIu64,
 			info->name, info->vni,
 			totals_address(info->source, info->source_family, address), t.packets,
 			bytes, t.delivered, t.rejected);
+		if (dedup)
+			fprintf(out, " %12" PRIu64, t.duplicates);
+		fputc('\n', out);
 	}
 	if (n > SESSIONS_SHOWN)
 		fprintf(out, "... and %u more, in the summary (--summary FILE)\n",

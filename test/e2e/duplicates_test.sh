@@ -246,6 +246,9 @@ lost = [one for one, copy in zip(sent, copies) if not copy and (one[0], one[2]) 
 judge.demand(len(lost) <= summary["dedup_evicted"], "%d lost", len(lost))
 judge.demand(0 < summary["fates"]["duplicate"] <= sum(copies), "%r", summary["fates"])
 END
+grep -Eq "^tms-b .* $(get "$work/w0-all.summary" sessions.1.duplicates)\$" "$work/w0-all.out" ||
+	fail "the report does not tell the duplicates of tms-b"
+! grep -q ' duplicates$' "$work/w0-none.out" || fail "the report has duplicates, and Dedup is off"
 (($(get "$work/small.summary" dedup_evicted) > 0)) || fail "nothing was evicted"
 grep -q dedup_evicted "$work/small.out" || fail "the report does not tell dedup_evicted"
 
