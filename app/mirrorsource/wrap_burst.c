@@ -15,9 +15,9 @@ static_assert((int)SOURCE_FATE_NO_ENI == MS_MIRROR_NO_ENI &&
 static inline bool
 whole(const struct rte_mbuf *pkt)
 {
-	uint64_t bytes = 0;
+	uint64_t bytes = pkt->data_len;
 
-	for (const struct rte_mbuf *segment = pkt; segment != NULL; segment = segment->next)
+	for (const struct rte_mbuf *segment = pkt->next; segment != NULL; segment = segment->next)
 		bytes += segment->data_len;
 	return bytes == pkt->pkt_len;
 }

@@ -20,6 +20,7 @@
 #    at stake is 0, and the ledger balances;
 #  - mirrorsink with the same documents finds each packet's session and delivers it, but for frames
 #    of an ENI to itself, whose direction it cannot know;
+# if with --loop and --fault what is mirrored comes as often as it should;
 # and if each wrong document or option ends it with status 2, a message that says where and what,
 # and no output touched.
 set -euo pipefail
@@ -384,6 +385,40 @@ play mtu '{"mtu": 600, "fates": []}' "${where[@]}" --target-mtu 600
 play whole '{"mtu": 0, "fates": []}' "${where[@]}" --target-mtu 0
 play six '{"six": true, "fates": []}' --ip-version 6 --target tmt-nlb=2001:db8:7::1 \
 	--target-address 2001:db8:8::1
+
+# Mirrored three times, with some of it twice: what is not mirrored counts once.
+source_run loop "--vdev=net_pcap0,rx_pcap=$work/in.pcap" -- "${documents[@]}" "${where[@]}" \
+	-w "$work/loop.pcapng" -a idle:100 --loop 3 --fault duplicate:10% --seed 1 \
+	--summary "$work/loop.json"
+check "$work" <<'END'
+import collections
+import sys
+import judge
+import model
+
+work = sys.argv[1]
+source = model.Source(judge.load(f"{work}/all.json"))
+for number, one in enumerate(judge.read(f"{work}/in.pcap").packets):
+    source.look(number, one.data)
+summary = judge.load(f"{work}/loop.json")
+mirrored = source.fates["mirrored"]
+judge.check_fates(summary, dict(source.fates, mirrored=3 * mirrored))
+judge.demand(summary["balanced"] is True, "the ledger does not balance")
+judge.demand(summary["received"]["packets"] + summary["seen_twice"] ==
+             sum(summary["fates"].values()), "%r", summary)
+packets = summary["packets"]
+judge.demand(packets["mirrored"] == 3 * mirrored and packets["duplicated"] > mirrored / 10 and
+             packets["sent"] == packets["mirrored"] + packets["duplicated"], "%r", packets)
+for session in summary["sessions"]:
+    name = session["session"]
+    judge.demand(session["packets"] == 3 * len(source.taken[name]), "%r", session)
+capture = judge.read(f"{work}/loop.pcapng")
+judge.demand(len(capture.packets) == packets["sent"], "%d packets", len(capture.packets))
+for name, taken in source.taken.items():
+    found = collections.Counter(p.data for p in capture.by_name(name))
+    judge.demand(min(found.values()) >= 3, "%s: a packet is not there three times", name)
+    judge.demand(sum(found.values()) >= 3 * len(taken), "%s: packets are missing", name)
+END
 
 # What is wrong is said, before anything is opened.
 cd "$work"
