@@ -169,6 +169,17 @@ tell(const struct source_sessions *s)
 			s->config->sessions_n - s->n, s->config->sessions_n - s->n == 1 ? "" : "s");
 }
 
+/* ENIs that --eni names and no session is of: allowed, and likely a mistake. */
+static void
+tell_idle(const struct ms_mirror *plan)
+{
+	for (uint32_t i = 0; i < plan->enis_n; i++) {
+		if (plan->enis[i].first == plan->enis[i].end)
+			cli_wrong("--eni: %s has no session, so that nothing of it is mirrored",
+				plan->enis[i].config->id);
+	}
+}
+
 static int
 load_documents(struct source_sessions *s, const struct source_options *o)
 {
@@ -193,8 +204,10 @@ load_documents(struct source_sessions *s, const struct source_options *o)
 		return CLI_EXIT_FAILED;
 	}
 	rc = find_targets(s, o);
-	if (rc == 0)
+	if (rc == 0) {
 		tell(s);
+		tell_idle(s->plan);
+	}
 	return rc;
 }
 

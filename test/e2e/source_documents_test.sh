@@ -381,6 +381,7 @@ play one "{\"enis\": [\"eni-b\"], \"fates\": [$usual, \"excluded_dns\"]}" "${whe
 	--eni eni-b --eni eni-b
 play idle "{\"enis\": [\"eni-idle\", \"eni-b\"], \"fates\": [\"no_session\"]}" "${where[@]}" \
 	--eni eni-b --eni eni-idle
+grep -q 'eni-idle has no session' "$work/idle.err" || fail "eni-idle is not told of"
 play mtu '{"mtu": 600, "fates": []}' "${where[@]}" --target-mtu 600
 play whole '{"mtu": 0, "fates": []}' "${where[@]}" --target-mtu 0
 play six '{"six": true, "fates": []}' --ip-version 6 --target tmt-nlb=2001:db8:7::1 \
