@@ -13,6 +13,7 @@
 #  - the same seed gives the same file, to a file, to a port, and in --loop; another seed another;
 #  - so it is at a rate at which packets wait for longer than any is held back for;
 #  - a seed that was not given is told, and gives the same file again;
+#  - so it is with documents of two source interfaces that both see each frame;
 #  - mirrorsink receives what mirrorsource has sent, all ledgers balance;
 #  - wrong options end mirrorsource with status 2 and a message that names them.
 set -euo pipefail
@@ -137,6 +138,53 @@ for rate in 1Mpps 7pps; do
 done
 cmp "$work/at-1Mpps.pcap" "$work/at-7pps.pcap" || fail "a slow rate changes the order"
 (($(get "$work/slow.json" faults.reorder) > 0)) || fail "none is late"
+
+# Both ends of each frame are source interfaces, so that a burst makes twice as many packets.
+check "$work/documents.json" <<'END'
+import json
+import sys
+
+rule = {"RuleNumber": 1, "RuleAction": "accept"}
+document = {
+    "TrafficMirrorFilters": [{
+        "TrafficMirrorFilterId": "tmf-1",
+        "IngressFilterRules": [dict(rule, TrafficDirection="ingress")],
+        "EgressFilterRules": [dict(rule, TrafficDirection="egress")]}],
+    "TrafficMirrorTargets": [{"TrafficMirrorTargetId": "tmt-1", "Type": "network-interface",
+                              "NetworkInterfaceId": "eni-9"}],
+    "NetworkInterfaces": [
+        {"NetworkInterfaceId": f"eni-{i}", "MacAddress": f"02:00:00:00:00:{i:02x}",
+         "PrivateIpAddress": f"10.9.0.{i}", "VpcId": "vpc-1"} for i in (1, 2, 9)],
+    "TrafficMirrorSessions": [
+        {"TrafficMirrorSessionId": f"tms-{i}", "TrafficMirrorTargetId": "tmt-1",
+         "TrafficMirrorFilterId": "tmf-1", "NetworkInterfaceId": f"eni-{i}", "SessionNumber": 1,
+         "VirtualNetworkId": 70 + i} for i in (1, 2)],
+}
+with open(sys.argv[1], "w", encoding="utf-8") as file:
+    json.dump(document, file)
+END
+for run in both again-both; do
+	source_run "$run" "$input" -- -c "$work/documents.json" -w "$work/$run.pcapng" -a idle:100 \
+		--summary "$work/$run.json" "${faults[@]}" --seed 5
+	sink "$run-sink" "--vdev=net_pcap0,rx_pcap=$work/$run.pcapng" -- -a idle:100 \
+		--summary "$work/$run-sink.json"
+done
+cmp "$work/both.pcapng" "$work/again-both.pcapng" || fail "documents: one seed, two outcomes"
+check "$work/both.json" "$work/both-sink.json" "$frames" <<'END'
+import sys
+import judge
+
+summary, sink, frames = judge.load(sys.argv[1]), judge.load(sys.argv[2]), int(sys.argv[3])
+packets = summary["packets"]
+judge.demand(summary["balanced"] is True, "%r", summary)
+judge.demand(summary["seen_twice"] == frames == summary["received"]["packets"], "%r", summary)
+judge.demand(packets["mirrored"] == 2 * frames, "%r", packets)
+judge.demand(packets["sent"] == 2 * frames + packets["duplicated"] - packets["lost"], "%r", packets)
+for name, rate in (("loss", 0.05), ("duplicate", 0.05), ("reorder", 0.05), ("corrupt", 0.02)):
+    judge.demand(0.7 < summary["faults"][name] / (2 * frames * rate) < 1.3, "%r", summary["faults"])
+judge.check_ledger(sink)
+judge.demand(sink["received"] == summary["sent"], "%r, %r", sink["received"], summary["sent"])
+END
 
 # refused MESSAGE OPTIONS...: status 2, and standard error says it.
 refused()
