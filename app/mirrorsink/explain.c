@@ -101,6 +101,18 @@ prepare(struct explain *x)
 	       ms_policy_ref_init(&x->e.policy, config) == 0;
 }
 
+/* What a sink with this configuration would do, and nobody can tell from one packet alone. */
+static void
+warn_alone(const struct ms_config *config)
+{
+	if (config->dedup.on)
+		warnx("--explain looks at each packet alone: it finds no duplicates, although the "
+		      "configuration has Dedup");
+	if (config->outer_fragments == MS_FRAGMENTS_REASSEMBLE)
+		warnx("--explain looks at each packet alone: it puts no outer fragments together, "
+		      "although OuterFragments is reassemble");
+}
+
 int
 explain(const struct sink_options *options, struct ms_config *config)
 {
@@ -120,6 +132,7 @@ explain(const struct sink_options *options, struct ms_config *config)
 		status = CLI_EXIT_USAGE;
 		goto out;
 	}
+	warn_alone(config);
 	x->options = options;
 	x->ruleset = ruleset;
 	x->decap.vxlan_port = rte_cpu_to_be_16((uint16_t)options->vxlan_port);

@@ -304,7 +304,7 @@ explain_outer(struct explain_outer *outer, const struct ms_decap *decap, const u
 {
 	struct reader r = {.out = outer, .bytes = bytes, .length = length};
 	uint16_t vxlan_port = rte_be_to_cpu_16(decap->vxlan_port);
-	uint16_t type, port;
+	uint16_t type = 0, port = 0;
 
 	*outer = (struct explain_outer){.fate = MS_FATE_NONE};
 	if (length > MS_LENGTH_MAX) {

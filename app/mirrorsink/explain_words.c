@@ -41,6 +41,20 @@ explain_session_name(const struct explanation *e, char *text)
 	return text;
 }
 
+/* An address that the session's packets come from, if one is known. */
+static const char *
+own_address(const struct ms_config *config, const struct ms_config_session *session, char *text)
+{
+	const struct ms_config_interface *eni;
+
+	if (session == NULL || session->interface < 0)
+		return "an unknown address";
+	eni = &config->interfaces[session->interface];
+	if (eni->address.family == MS_FAMILY_NONE && eni->addresses6_n > 0)
+		return totals_address(eni->addresses6[0].ip, MS_FAMILY_V6, text);
+	return totals_address(eni->address.ip, eni->address.family, text);
+}
+
 const char *
 explain_session_why(const struct explain *x, char *text)
 {
@@ -48,10 +62,9 @@ explain_session_why(const struct explain *x, char *text)
 	const struct ms_config *config = x->ruleset->config;
 	const struct ms_config_session *session = e->session.session;
 	const struct explain_ip *ip = &e->outer.ip[e->outer.ip_n - 1];
-	const struct ms_config_interface *eni = session != NULL && session->interface >= 0
-	                                                ? &config->interfaces[session->interface]
-	                                                : NULL;
 	char source[INET6_ADDRSTRLEN], own[INET6_ADDRSTRLEN];
+	const char *interface = session != NULL ? session->interface_id : "?";
+	const char *name = session != NULL ? session->id : "?";
 	uint32_t vni = e->outer.vni, n = e->session.sessions_n;
 
 	totals_address(ip->src, ip->family, source);
@@ -62,13 +75,12 @@ explain_session_why(const struct explain *x, char *text)
 	case MS_WHY_SOURCE:
 		snprintf(text, EXPLAIN_WHY,
 			"it has VNI %u, and %s is an address of its interface %.64s", vni, source,
-			session->interface_id);
+			interface);
 		break;
 	case MS_WHY_ANY_SOURCE:
 		snprintf(text, EXPLAIN_WHY,
 			"it has VNI %u, and no address of its interface is loaded that %s could "
-			"differ "
-			"from",
+			"differ from",
 			vni, source);
 		break;
 	case MS_WHY_LEARNED:
@@ -79,22 +91,18 @@ explain_session_why(const struct explain *x, char *text)
 	case MS_WHY_LEARNED_ROUTE:
 		snprintf(text, EXPLAIN_WHY,
 			"no configured session has VNI %u from %s, unknown ones are taken, and a "
-			"route names "
-			"this VNI",
+			"route names this VNI",
 			vni, source);
 		break;
 	case MS_WHY_UNKNOWN_VNI:
 		snprintf(text, EXPLAIN_WHY, "no session has VNI %u", vni);
 		break;
 	case MS_WHY_OTHER_SOURCE:
-		totals_address(eni->address.family != MS_FAMILY_NONE || eni->addresses6_n == 0
-				       ? eni->address.ip
-				       : eni->addresses6[0].ip,
-			eni->address.family != MS_FAMILY_NONE ? MS_FAMILY_V4 : MS_FAMILY_V6, own);
 		snprintf(text, EXPLAIN_WHY,
 			"%s sends VNI %u, which belongs to %u session%s from other sources: %.64s "
 			"from %s%s",
-			source, vni, n, n == 1 ? "" : "s", session->id, own, n == 1 ? "" : ", ...");
+			source, vni, n, n == 1 ? "" : "s", name, own_address(config, session, own),
+			n == 1 ? "" : ", ...");
 		break;
 	}
 	return text;
@@ -108,10 +116,7 @@ miss_address(const char *side, const struct ms_prefix *block, const struct expla
 	char address[INET6_ADDRSTRLEN], base[INET6_ADDRSTRLEN];
 
 	totals_address(block->ip, block->family, base);
-	if (in->key.family == MS_FAMILY_NONE)
-		snprintf(text, EXPLAIN_WHY, "it has no %s, rule asks %s/%u: %s", side, base,
-			block->length, in->missing[field]);
-	else if (in->key.family != block->family)
+	if (in->key.family != MS_FAMILY_NONE && in->key.family != block->family)
 		snprintf(text, EXPLAIN_WHY, "%s is IPv%u, rule asks %s/%u", side, in->key.family,
 			base, block->length);
 	else if (in->missing[field] != NULL)

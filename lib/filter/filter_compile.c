@@ -123,9 +123,10 @@ ms_filter_shape(const uint8_t *base, size_t offset)
 	const struct ms_policy *policy = (const struct ms_policy *)(base + offset);
 	struct ms_filter_shape shape = {.leaves = policy->leaves_n};
 
-	for (uint8_t d = MS_DIRECTION_INGRESS; d <= MS_DIRECTION_EGRESS; d++) {
+	for (unsigned int d = MS_DIRECTION_INGRESS; d <= MS_DIRECTION_EGRESS; d++) {
 		for (unsigned int i = 0; i < sizeof(families); i++) {
-			uint32_t kind = ms_policy_table(policy, d, families[i]) & MS_TABLE_KIND;
+			uint32_t kind =
+				ms_policy_table(policy, (uint8_t)d, families[i]) & MS_TABLE_KIND;
 
 			if (kind == MS_TABLE_CONST)
 				shape.constant++;

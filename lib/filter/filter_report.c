@@ -331,13 +331,13 @@ ms_filter_report(const struct ms_filter *filter, struct ms_rule_report *out, uin
 
 	if (reached == NULL)
 		return -ENOMEM;
-	for (uint8_t d = MS_DIRECTION_INGRESS; d <= MS_DIRECTION_EGRESS; d++) {
+	for (unsigned int d = MS_DIRECTION_INGRESS; d <= MS_DIRECTION_EGRESS; d++) {
 		/* a walk over all rules for each of them: for large filters the search is cheaper
 		 */
-		if (filter->rules_n <= CORNERS_MAX && search_corners(filter, reached, d))
+		if (filter->rules_n <= CORNERS_MAX && search_corners(filter, reached, (uint8_t)d))
 			continue;
 		for (unsigned int i = 0; i < sizeof(families); i++)
-			if (search_family(filter, reached, d, families[i]) < 0) {
+			if (search_family(filter, reached, (uint8_t)d, families[i]) < 0) {
 				free(reached);
 				return -ENOMEM;
 			}

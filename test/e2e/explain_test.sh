@@ -317,6 +317,12 @@ if [[ -n ${UPDATE:-} ]]; then # read the difference before keeping it
 fi
 diff -u "$golden/account.text" "$work/text.out" || fail "the text is not that of the golden file"
 
+# what one packet alone does not tell
+explain alone "$work/golden.pcap" -c <(echo '{"Dedup": {}, "OuterFragments": "reassemble"}') ||
+	fail "alone: status $?"
+grep -q 'it finds no duplicates' "$work/alone.err" || fail "no word of Dedup"
+grep -q 'it puts no outer fragments together' "$work/alone.err" || fail "no word of fragments"
+
 # captures of others
 if [[ -d $captures/mirrored ]]; then
 	for capture in "$captures"/mirrored/*.pcap; do
