@@ -136,10 +136,12 @@ TABLES = {"ingress": "IngressFilterRules", "egress": "EgressFilterRules"}
 
 def expected_filters(session, direction, found):
     """(filter, direction, decision) of all filters that are asked."""
+    resolvers = oracle.resolvers_of(session)
     for table in [direction] if direction else TABLES:
+        question = resolvers, table, found
         own, asked = session["TrafficMirrorFilterId"], set()
         if own in oracle.filters:
-            fate = oracle.apply(own, table, found)
+            fate = oracle.apply(own, question)
             yield own, table, fate
             asked.add(own)
             if fate:
@@ -151,14 +153,15 @@ def expected_filters(session, direction, found):
                     and route.get("VirtualNetworkId", session["VirtualNetworkId"])
                     == session["VirtualNetworkId"]):
                 asked.add(route["FilterId"])
-                yield route["FilterId"], table, oracle.apply(route["FilterId"], table, found)
+                yield route["FilterId"], table, oracle.apply(route["FilterId"], question)
 
 
-def check_rules(asked, found):
+def check_rules(asked, session, found):
     """The rules that were tried are those up to the first that matches."""
     mirror = oracle.filters[asked["filter"]]
     if asked["amazon_dns"]:
-        judge.demand("amazon-dns" in mirror["NetworkServices"] and oracle.is_dns(found)
+        dns = reference.is_dns(found, oracle.resolvers_of(session))
+        judge.demand("amazon-dns" in mirror["NetworkServices"] and dns
                      and not asked["rules"], "amazon-dns: %r", asked)
         return
     rules = sorted(mirror[TABLES[asked["direction"]]], key=lambda one: one["RuleNumber"])
@@ -208,7 +211,7 @@ def check_packet(packet, line):
               for name, table, fate in expected_filters(session, direction, found)]
     judge.demand(decisions == wanted, "filters %r, expected %r", decisions, wanted)
     for asked in line["filters"]:
-        check_rules(asked, found)
+        check_rules(asked, session, found)
     try:
         want = "delivered", sorted(oracle.decide(packet.data)[3])
     except judge.Fate as fate:

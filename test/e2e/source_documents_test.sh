@@ -30,87 +30,26 @@ seed=${SEED:-5}
 echo "seed $seed"
 
 cat >"$work/model.py" <<'END'
-"""What source ENIs do with a frame, read off the documents: shares nothing with the program."""
+"""What source ENIs do with the frames of a capture, added up."""
 import collections
-import ipaddress
-import struct
-import judge
 import reference
-
-ADDRESS = ipaddress.ip_address
-METADATA = [ADDRESS(a) for a in ("169.254.169.254", "fd00:ec2::254")]
-NTP = [ADDRESS(a) for a in ("169.254.169.123", "fd00:ec2::123")]
-ACTIVATION = [ADDRESS(a) for a in ("169.254.169.250", "169.254.169.251", "fd00:ec2::240")]
+import source_reference
 
 
-def excluded(frame, found):
-    kind, at = frame[12:14], 14
-    for _ in range(2):
-        if len(kind) == 2 and struct.unpack("!H", kind)[0] in judge.TAGS:
-            kind, at = frame[at + 2:at + 4], at + 4
-    if kind == b"\x08\x06":
-        return "excluded_arp"
-    ports = {found.sport, found.dport}
-    if found.protocol == 17 and (ports <= {67, 68} or ports <= {546, 547}):
-        return "excluded_dhcp"
-    ends = [(found.source, found.sport), (found.target, found.dport)]
-    for fate, known in (("excluded_metadata", METADATA), ("excluded_ntp", NTP)):
-        if any(ip in known for ip, _ in ends):
-            return fate
-    if found.protocol == 6 and any(ip in ACTIVATION and port == 1688 for ip, port in ends):
-        return "excluded_activation"
-    return None
-
-
-class Source:
-    def __init__(self, document, enis=None, stop=False):
-        self.stop = stop
-        self.rules = reference.Reference(document)
-        self.enis = {}
+class Source(source_reference.Source):
+    def __init__(self, document, enis=(), stop=False):
+        super().__init__(document, source_reference.Play(enis=tuple(enis), stop=stop))
         self.fates = collections.Counter()
         self.twice = 0
         self.taken = collections.defaultdict(list)  # session: [(number of the frame, direction)]
-        sessions = collections.defaultdict(list)
-        for one in document["TrafficMirrorSessions"]:
-            sessions[one["NetworkInterfaceId"]].append(one)
-        for name in enis or sessions:
-            mac = self.rules.interfaces[name]["MacAddress"]
-            order = sorted(sessions[name], key=lambda one: one["SessionNumber"])
-            self.enis[bytes.fromhex(mac.replace(":", ""))] = order
 
     def look(self, number, frame):
-        seen = {}
-        for mac, direction in ((frame[6:12], "egress"), (frame[:6], "ingress")):
-            if mac in self.enis:
-                seen.setdefault(mac, direction)
-        if not seen:
-            self.fates["no_eni"] += 1
-        self.twice += len(seen) == 2
-        for mac, direction in seen.items():
-            self.fates[self.decide(number, frame, self.enis[mac], direction)] += 1
-
-    def decide(self, number, frame, sessions, direction):
-        found = reference.fields(frame)
-        fate = excluded(frame, found)
-        if fate is not None:
-            return fate
-        if not sessions:
-            return "no_session"
-        dns = self.rules.is_dns(found)
-        fate = "excluded_dns" if dns else "filter_default"
-        for session in sessions:
-            name = session["TrafficMirrorFilterId"]
-            if dns and "amazon-dns" not in self.rules.filters[name].get("NetworkServices", []):
-                continue
-            said = self.rules.apply(name, direction, found)
-            if said is None:
-                self.taken[session["TrafficMirrorSessionId"]].append((number, direction))
-                return "mirrored"
-            if said == "filter_reject":
-                fate = said
-                if self.stop:
-                    break
-        return fate
+        seen = self.sightings(frame, reference.fields(frame), source_reference.is_arp(frame))
+        self.twice += len(seen) - 1
+        for one in seen:
+            self.fates[one.fate] += 1
+            if one.session is not None:
+                self.taken[one.session].append((number, one.direction))
 END
 
 check "$work" "$seed" <<'END'
@@ -253,7 +192,7 @@ six, mtu = settings.get("six", False), settings.get("mtu")
 with open(f"{work}/all.json", encoding="utf-8") as file:
     document = json.load(file)
 frames = judge.read(f"{work}/in.pcap").packets
-source = model.Source(document, settings.get("enis"), settings.get("stop", False))
+source = model.Source(document, settings.get("enis", ()), settings.get("stop", False))
 for number, one in enumerate(frames):
     source.look(number, one.data)
 
@@ -341,8 +280,8 @@ for one in summary["rules"]:
         one["filter"], one["direction"], one["rule"])
     hits[key] = one["hits"]
 hits = {key: n for key, n in hits.items() if n}
-judge.demand(hits == dict(source.rules.hits), "hits %r\nexpected %r", hits,
-             dict(source.rules.hits))
+judge.demand(hits == dict(source.hits), "hits %r\nexpected %r", hits,
+             dict(source.hits))
 back = judge.load(f"{work}/{run}-sink.json")
 judge.check_ledger(back)
 sink, fates = reference.Reference(dict(document, Outputs=[{"Name": "null"}])), collections.Counter()
