@@ -53,6 +53,8 @@ job_sanitize() {
 	export ASAN_OPTIONS=halt_on_error=1:detect_stack_use_after_return=1:strict_string_checks=1
 	export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 	export LSAN_OPTIONS=suppressions=$PWD/test/lsan.supp:print_suppressions=0
+	# each start of a program takes long under them
+	export CONFIGS=20
 	run_tests build/sanitize --timeout-multiplier 4
 }
 
