@@ -258,6 +258,48 @@ assert_equal()
 	[[ $1 == "$2" ]] || fail "$3: $1, expected $2"
 }
 
+# refuse PROGRAM ROW PATTERN... -- ARGUMENTS: wrong input, in a folder with an empty folder out/.
+# PROGRAM, sink or source_run, has to end with status 2, its standard error to match all patterns
+# (extended regular expressions), and an output that was there before, out/precious.pcapng, to stay
+# the only one and what it was. refused_all ends the table of such rows.
+rows=0 wrong_rows=0
+refuse()
+{
+	local program=$1 row=$2 status=0 pattern patterns=() problem=""
+
+	shift 2
+	while [[ $1 != -- ]]; do
+		patterns+=("$1")
+		shift
+	done
+	shift
+	rows=$((rows + 1))
+	echo precious >out/precious.pcapng
+	limit=20 "$program" row "$@" || status=$?
+	((status == 2)) || problem+="status $status, expected 2; "
+	for pattern in "${patterns[@]}"; do
+		grep -Eq -e "$pattern" "$work/row.err" ||
+			problem+="standard error does not say $pattern; "
+	done
+	grep -Eq '(Sanitizer|assert|Assertion|Segmentation)' "$work/row.err" &&
+		problem+="it crashed; "
+	[[ $(ls out) == precious.pcapng ]] || problem+="left behind: $(echo out/*); "
+	[[ $(cat out/precious.pcapng) == precious ]] || problem+="a file was overwritten; "
+	rm -rf out/*
+	[[ -z $problem ]] && return
+	wrong_rows=$((wrong_rows + 1))
+	{
+		echo "$row: $problem"
+		sed 's/^/    /' "$work/row.err"
+	} >&2
+}
+
+refused_all()
+{
+	echo "$rows wrong inputs"
+	((wrong_rows == 0)) || fail "$wrong_rows of $rows are not refused as they should be"
+}
+
 # Port of the sink on b0. The ring is long enough that nothing is lost in the kernel while another
 # process has the processor for a second.
 # shellcheck disable=SC2034 # used by the tests
