@@ -19,7 +19,8 @@
 #    reference never met are told to have never hit;
 #  - every session has exactly the reference's packets in each direction, and its interface's MAC
 #    address: the configured one, or the one that was last seen beside the outer source address;
-#  - status 0, and the ledger balances.
+#  - status 0, and the ledger balances;
+# and if all packets of one fate, by themselves, have that fate, so that each of them has it.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -123,15 +124,70 @@ for one in numbers["sessions"]:
 judge.demand(macs and any(changes.values()), "the test is weak: no MAC address to learn")
 END
 
-# try RUN WORKERS AT_STAKE DOCUMENT
-try()
-{
-	local run=$1 workers=$2 stake=$3 documents=() configs=() one
+cat >"$work/part.py" <<'END'
+"""Parts the packets by the fate that each should have; tells the fates."""
+import collections
+import sys
+import judge
+import reference
 
-	for one in filters sessions interfaces outputs "$4"; do
+work, run, *documents = sys.argv[1:]
+document = {}
+for path in documents:
+    document.update(judge.load(path))
+oracle = reference.Reference(document)
+parts = collections.defaultdict(list)
+for packet in judge.read(f"{work}/in.pcap").packets:
+    try:
+        oracle.decide(packet.data)
+        fate = "delivered"
+    except judge.Fate as one:
+        fate = str(one)
+    parts[fate].append((packet.time, packet.data))
+for fate, timed in parts.items():
+    judge.write_pcap(f"{work}/{run}-{fate}.pcap", timed)
+    print(fate, len(timed))
+END
+
+# documents DOCUMENT: sets configs, and documents that the reference reads.
+documents()
+{
+	local one
+
+	documents=() configs=()
+	for one in filters sessions interfaces outputs "$1"; do
 		documents+=("$work/$one.json")
 		configs+=(-c "$work/$one.json")
 	done
+}
+
+# alone RUN AT_STAKE DOCUMENT: packets of one fate at a time.
+alone()
+{
+	local run=$1 stake=$2 fate count seen=,
+
+	documents "$3"
+	use_lcores 2
+	while read -r fate count; do
+		sink "$run-$fate" "--vdev=net_pcap0,rx_pcap=$work/$run-$fate.pcap" -- \
+			"${configs[@]}" -W 0 -a "packets:$count" --summary "$work/alone.json"
+		assert_ledger "$work/alone.json"
+		assert_equal "$(get "$work/alone.json" received.packets)" "$count" "$fate: received"
+		assert_equal "$(get "$work/alone.json" "fates.$fate")" "$count" "packets of $fate"
+		echo "$run: $count packets, each $fate"
+		seen+=$fate,
+	done < <(check "$work" "$run" "${documents[@]}" <"$work/part.py")
+	for fate in ${stake//,/ }; do
+		[[ $seen == *,$fate,* ]] || fail "$run: the test is weak: no packet of $fate"
+	done
+}
+
+# try RUN WORKERS AT_STAKE DOCUMENT
+try()
+{
+	local run=$1 workers=$2 stake=$3
+
+	documents "$4"
 	use_lcores $((workers + 2))
 	rm -f "$work"/{all.pcapng,web.pcap,dns.pcapng}
 	sink "$run" "--vdev=net_pcap0,rx_pcap=$work/in.pcap" -- "${configs[@]}" -W "$workers" \
@@ -147,3 +203,5 @@ for workers in 0 1; do
 	try "strict$workers" "$workers" $stake,session_unknown,source_mismatch strict
 	try "learn$workers" "$workers" $stake learn
 done
+alone routes $stake,session_unknown,no_route routes
+alone strict $stake,session_unknown,source_mismatch strict
