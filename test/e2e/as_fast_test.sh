@@ -6,7 +6,8 @@
 #
 # Succeeds if
 #  - packets that are sent without a copy are those that --loop 3 sends, byte for byte, three times,
-#    with GENEVE over IPv6 too, where headers have a segment of their own;
+#    with GENEVE over IPv6 too, where headers have a segment of their own, and with documents, by
+#    which two sessions share the frames;
 #  - so it is when it ends by a number of packets in the midst of a round;
 #  - nothing is lost and the ledger balances, also when time ends what would go on for ever;
 #  - what cannot be done together ends with status 2 and a message that names it.
@@ -49,6 +50,9 @@ loop, fast = ([one.data for one in judge.read(f"{work}/{run}-{how}.pcap").packet
 judge.demand(len(loop) == count, "%s: %d packets, expected %d", run, len(loop), count)
 judge.demand(loop[:1000] == loop[1000:2000], "%s: the second round differs", run)
 judge.compare(fast, loop, run)
+if run == "documents":
+    sessions = judge.load(f"{work}/{run}-fast.json")["sessions"]
+    judge.demand(len(sessions) == 2 and all(s["packets"] for s in sessions), "%r", sessions)
 for how in ("loop", "fast"):
     summary = judge.load(f"{work}/{run}-{how}.json")
     judge.demand(summary["balanced"] is True, "%r", summary)
@@ -59,6 +63,23 @@ END
 both plain 3000
 both geneve 3000 --geneve --target-address 2001:db8::2
 both some 2345 -a packets:2345
+cat >"$work/documents.json" <<'END'
+{"NetworkInterfaces": [{"NetworkInterfaceId": "eni-1", "MacAddress": "02:00:00:00:00:01",
+  "PrivateIpAddress": "10.1.0.10"}],
+ "TrafficMirrorFilters": [
+  {"TrafficMirrorFilterId": "tmf-tcp",
+   "IngressFilterRules": [{"RuleNumber": 1, "RuleAction": "accept", "Protocol": 6}],
+   "EgressFilterRules": [{"RuleNumber": 1, "RuleAction": "accept", "Protocol": 6}]},
+  {"TrafficMirrorFilterId": "tmf-all",
+   "IngressFilterRules": [{"RuleNumber": 1, "RuleAction": "accept"}],
+   "EgressFilterRules": [{"RuleNumber": 1, "RuleAction": "accept"}]}],
+ "TrafficMirrorSessions": [
+  {"TrafficMirrorSessionId": "tms-tcp", "NetworkInterfaceId": "eni-1", "SessionNumber": 1,
+   "TrafficMirrorFilterId": "tmf-tcp", "VirtualNetworkId": 1, "PacketLength": 60},
+  {"TrafficMirrorSessionId": "tms-all", "NetworkInterfaceId": "eni-1", "SessionNumber": 2,
+   "TrafficMirrorFilterId": "tmf-all", "VirtualNetworkId": 2}]}
+END
+both documents 3000 -c "$work/documents.json" --target-address 10.8.0.1
 
 source_run ever "$input" --vdev=net_null0,copy=0 -- -t net_null0 --as-fast -a duration:2 \
 	--summary "$work/ever.json"
