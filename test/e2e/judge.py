@@ -431,8 +431,9 @@ def original_length(frame):
 # The summary --------------------------------------------------------------------------------------
 
 FATES = (
-    "not_mirror outer_truncated outer_malformed outer_fragment reassembled vxlan_malformed geneve_malformed "
-    "session_unknown source_mismatch filter_reject filter_default no_route duplicate ring_full delivered"
+    "not_mirror outer_truncated outer_malformed outer_fragment reassembled vxlan_malformed "
+    "geneve_malformed session_unknown source_mismatch filter_reject filter_default no_route "
+    "duplicate ring_full delivered"
 ).split()
 
 
