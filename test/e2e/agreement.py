@@ -12,8 +12,8 @@ random configuration (aws_documents.py) after the other and all the frames of on
     agreement.py run FRAMES FOLDER SEED NUMBERS -- SOURCE... -- SINK...
         FRAMES: folder of these. NUMBERS: FIRST:END:STEP, of configurations. SOURCE, SINK: how the
         programs are started, up to and without the last --. An empty SOURCE: the mirrored packets are the reference's own.
-    agreement.py spoil ...                        like run; but each time one rule that matters is
-        turned round in what the programs read, and it is wrong if nobody notices
+    agreement.py spoil ...                        like run; but one rule that matters is turned round
+        in what a program reads, and it is wrong if nobody notices; ends when that was so at both ends
 
 Both exit with 1 at the first disagreement, having told the configuration, the frame, and what each
 side says.
@@ -228,6 +228,17 @@ class Case:
                 self.fates[sighting.fate] += 1
                 if sighting.fate == "mirrored":
                     self.mirrored.append((number, sighting.session))
+
+    def frames_mirrored(self, source):
+        """What another source would mirror."""
+        return [
+            (number, sighting.session)
+            for number, frame in enumerate(self.frames.data)
+            for sighting in source.sightings(
+                frame, self.frames.found[number], self.frames.arp[number]
+            )
+            if sighting.fate == "mirrored"
+        ]
 
     def run(self, name, line):
         """Runs a program; what it writes of itself is kept as name.out."""
@@ -487,14 +498,18 @@ def check_hits(summary, document, hits):
 
 
 def turned(document, hits):
-    """The document with one rule that decided about frames turned round; None if there is none."""
+    """The document with one rule turned round, for each rule that decided about frames."""
     document = copy.deepcopy(document)
     for one in document["TrafficMirrorFilters"]:
         for rule in one["IngressFilterRules"] + one["EgressFilterRules"]:
-            if hits[one["TrafficMirrorFilterId"], rule["TrafficDirection"], rule["RuleNumber"]]:
-                rule["RuleAction"] = "reject" if rule["RuleAction"] == "accept" else "accept"
-                return document
-    return None
+            if not hits[
+                one["TrafficMirrorFilterId"], rule["TrafficDirection"], rule["RuleNumber"]
+            ]:
+                continue
+            before = rule["RuleAction"]
+            rule["RuleAction"] = "reject" if before == "accept" else "accept"
+            yield document
+            rule["RuleAction"] = before
 
 
 def run_case(case, source, sink):
@@ -509,44 +524,65 @@ def run_case(case, source, sink):
     return case.check_sink(len(got))
 
 
-def spoil_case(case, source, sink):
-    """Whether somebody notices a rule that is turned round, at either end; None if none matters."""
-    case.predict()
-    if source:
-        spoiled = turned(case.account.source, case.source.hits)
-        if spoiled is not None:
-            try:
-                case.check_mirrored(case.run_source(source, spoiled))
-            except judge.Wrong:
-                pass
-            else:
-                return False
-    got = case.play_source()
-    collections.deque(case.decide(), 0)  # for the hits
-    spoiled = turned(case.account.sink, case.sink.hits)
-    case.sink.hits.clear()
-    if spoiled is None:
-        return None
-    case.run_sink(sink, spoiled, len(got))
+def unnoticed(check, *arguments):
+    """Does a check pass that must not?"""
     try:
-        case.check_sink(len(got))
+        check(*arguments)
     except judge.Wrong:
+        return False
+    return True
+
+
+def spoil_source(case, start):
+    """Turns a rule round that matters; False if there is none."""
+    for document in turned(case.account.source, case.source.hits):
+        other = source_reference.Source(document, case.account.play)
+        if case.frames_mirrored(other) == case.mirrored:
+            continue  # a later session takes what this rule has refused, or the like
+        got = case.run_source(start, document)
+        demand(not unnoticed(case.check_mirrored, got), "mirrorsource: nobody notices")
         return True
     return False
+
+
+def spoil_sink(case, start):
+    """The same at the other end."""
+    packets = len(case.play_source())
+    before = [(seen.fate, seen.outputs) for seen in case.decide()]
+    oracle, hits = case.sink, case.sink.hits.copy()
+    for document in turned(case.account.sink, hits):
+        case.sink = reference.Reference(document)
+        after = [(seen.fate, seen.outputs) for seen in case.decide()]
+        case.sink = oracle
+        if after == before:
+            continue  # another route leads there
+        oracle.hits.clear()
+        case.run_sink(start, document, packets)
+        demand(not unnoticed(case.check_sink, packets), "mirrorsink: nobody notices")
+        return True
+    return False
+
+
+def spoil_case(case, source, sink):
+    """At which ends a rule that matters was turned round, and noticed."""
+    case.predict()
+    ends = {"sink"} if spoil_sink(case, sink) else set()
+    if source and spoil_source(case, source):
+        ends.add("source")
+    return ends
 
 
 def run(arguments, spoil):
     of_frames, folder, seed, numbers, _, *lines = arguments
     source, sink = lines[: lines.index("--")], lines[lines.index("--") + 1 :]
     frames = [Frames(os.path.join(of_frames, name)) for name in FILES]
-    began, sums, done, noticed = time.monotonic(), collections.Counter(), 0, 0
+    began, sums, done, noticed = time.monotonic(), collections.Counter(), 0, set()
+    wanted = {"source", "sink"} if source else {"sink"}
     for number in range(*map(int, numbers.split(":"))):
         try:
             case = Case(frames[number // 2 % 2], folder, f"{seed}/{number}")
             if spoil:
-                found = spoil_case(case, source, sink)
-                demand(found is not False, "a rule was turned round, and nobody noticed")
-                noticed += found is True
+                noticed |= spoil_case(case, source, sink)
             else:
                 fates = run_case(case, source, sink)
                 sums.update({f"source {name}": n for name, n in case.fates.items()})
@@ -555,12 +591,14 @@ def run(arguments, spoil):
             print(f"seed {seed}, configuration {number}:\n{wrong}", file=sys.stderr)
             return 1
         done += 1
+        if spoil and noticed == wanted:
+            break
     print(f"{done} configurations in {time.monotonic() - began:.1f} s")
     for name, count in sorted(sums.items()):
         print(f"    {name} {count}")
     if spoil:
-        print(f"{noticed} rules turned round, and noticed")
-        return 0 if noticed else 1
+        print(f"rules turned round, and noticed: {', '.join(sorted(noticed))}")
+        return 0 if noticed == wanted else 1
     return 0
 
 
