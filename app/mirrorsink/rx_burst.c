@@ -257,6 +257,7 @@ rx_main(void *arg)
 		unsigned int n = poll_queues(rx);
 
 		rte_rcu_qsbr_quiescent(qsbr, rx->reader);
+		ms_count_add(&rx->rounds, 1);
 		if (rx->exception_back)
 			poll_exception(rx);
 		if (rx->dispatch != NULL)

@@ -118,6 +118,7 @@ struct sink_rx {
 	ms_counter exception_dropped;  /* or not, since it was full */
 	ms_counter exception_returned; /* from it, out of the mirror port */
 	ms_counter exception_lost;     /* or not */
+	ms_counter rounds;             /* of its loop: it lives, and holds nothing from before */
 
 	/* rx: rw */
 	alignas(64) struct ms_packet packets[MS_BURST];
@@ -138,6 +139,7 @@ struct sink_worker {
 
 	/* worker: rw, ctl: ro */
 	alignas(64) ms_counter delivered;
+	ms_counter rounds; /* of its loop */
 };
 
 struct sink {

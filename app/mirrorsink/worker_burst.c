@@ -49,6 +49,7 @@ worker_main(void *arg)
 		n = 0;
 		for (uint16_t r = 0; r < worker->rings_n; r++)
 			n += worker_burst(worker, &worker->rings[r]);
+		ms_count_add(&worker->rounds, 1);
 		now = rte_rdtsc();
 		if (now - flushed >= worker->flush_ticks) {
 			ms_lane_flush(worker->lane, ms_timestamp_utc(worker->clock, now));
