@@ -225,11 +225,10 @@ counter()
 	ip netns exec "$1" cat "/sys/class/net/$2/statistics/$3"
 }
 
-# sockets N: whether so many packet sockets are open in a.
+# sockets N: whether so many packet sockets in a are bound to an interface, and thus receive.
 sockets()
 {
-	(($(ip netns exec "$space_a" wc -l </proc/net/packet) > 0)) &&
-		(($(ip netns exec "$space_a" grep -c . /proc/net/packet) > $1))
+	(($(ip netns exec "$space_a" awk '$5 > 0 && $6 == 1' /proc/net/packet | wc -l) >= $1))
 }
 
 # try VERSION vxlan|geneve capture|live
