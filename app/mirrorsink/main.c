@@ -11,7 +11,6 @@
 
 #include "check.h"
 #include "common/eal.h"
-#include "common/ethdev.h"
 #include "compile_report.h"
 #include "control.h"
 #include "explain.h"
@@ -60,8 +59,8 @@ announce(const struct sink *sink)
 {
 	compile_report_brief(ms_ruleset_get(&sink->rules), stderr);
 	for (uint16_t i = 0; i < sink->mirrors_n; i++)
-		warnx("mirror port %s, receive queues: %u", ethdev_name(sink->mirrors[i]),
-			sink->mirror_queues[i]);
+		warnx("mirror port %s, receive queues: %u", sink->mirrors[i]->name,
+			sink->mirrors[i]->rx);
 	warnx("rx lcores: %u, workers: %u%s", sink->rx_n, sink->workers_n,
 		sink->workers_n == 0 ? " (each rx lcore does the output too)" : "");
 	if (sink->dedups[0] != NULL && sink->workers_n == 0 && sink->rx_n > 1)

@@ -264,8 +264,9 @@ sink_options_config(
 		rc = add_output(config, "write", i, &output, error);
 	}
 	for (uint32_t i = 0; rc == 0 && i < o->forwards_n; i++) {
+		char *port = (char *)(uintptr_t)o->forwards[i];
 		struct ms_config_output output = {
-			.type = MS_OUTPUT_PORT, .port = (char *)(uintptr_t)o->forwards[i]};
+			.type = MS_OUTPUT_PORT, .ports = &port, .ports_n = 1};
 
 		rc = add_output(config, "forward", i, &output, error);
 	}

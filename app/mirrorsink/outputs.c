@@ -179,7 +179,7 @@ void
 outputs_place(const struct ms_config_output *output, char *out, size_t room)
 {
 	if (output->origin.line == 0)
-		snprintf(out, room, "%s", output->port != NULL ? "--forward" : "--write");
+		snprintf(out, room, "%s", output->ports_n > 0 ? "--forward" : "--write");
 	else
 		snprintf(out, room, "%s:%u:%u: output %s", output->origin.file, output->origin.line,
 			output->origin.column, output->name);

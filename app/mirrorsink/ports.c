@@ -6,8 +6,10 @@
  */
 #include "ports.h"
 
+#include <stdlib.h>
 #include <string.h>
 
+#include <bsd/string.h>
 #include <rte_ethdev.h>
 #include <rte_lcore.h>
 
@@ -18,36 +20,76 @@
 #define MBUFS_MIN    8192
 #define MBUFS_REPLAY 1024
 
-static bool
-is_output(const struct sink *sink, uint16_t port)
+/* The port, if something uses it already, or NULL. */
+static const struct sink_port *
+used(const struct sink *sink, uint16_t id)
 {
-	for (uint32_t i = 0; i < MS_OUTPUTS_MAX; i++) {
-		if (sink->output_ports[i] == port)
-			return true;
+	for (uint16_t i = 0; i < sink->ports_n; i++) {
+		if (sink->ports[i].id == id)
+			return &sink->ports[i];
 	}
-	return false;
+	return NULL;
+}
+
+/*
+ * The port of this name, for one use: who sends and who receives must be different ports. who: says
+ * where it is named. NULL after a message.
+ */
+static struct sink_port *
+claim(struct sink *sink, const char *who, const char *name, enum sink_role role)
+{
+	static const char *const roles[] = {[SINK_MIRROR] = "a mirror port",
+		[SINK_OUTPUT] = "the port of an output",
+		[SINK_EXCEPTION] = "the exception port"};
+	const struct sink_port *other;
+	struct sink_port *port;
+	uint16_t id;
+
+	if (!ethdev_find(who, name, &id))
+		return NULL;
+	other = used(sink, id);
+	if (other != NULL) {
+		cli_wrong("%s: '%s' is %s already", who, name, roles[other->role]);
+		return NULL;
+	}
+	port = &sink->ports[sink->ports_n++];
+	*port = (struct sink_port){.role = role, .id = id};
+	strlcpy(port->name, ethdev_name(id), sizeof(port->name));
+	return port;
 }
 
 static bool
-is_mirror(const struct sink *sink, uint16_t port)
+add_mirror(struct sink *sink, const char *who, const char *name)
 {
-	for (uint16_t i = 0; i < sink->mirrors_n; i++) {
-		if (sink->mirrors[i] == port)
-			return true;
-	}
-	return false;
+	struct sink_port *port = claim(sink, who, name, SINK_MIRROR);
+
+	if (port != NULL)
+		sink->mirrors[sink->mirrors_n++] = port;
+	return port != NULL;
 }
 
-/* Who sends and who receives must be different ports. */
 static bool
-add_mirror(struct sink *sink, uint16_t port)
+resolve_output(struct sink *sink, uint32_t i)
 {
-	if (is_output(sink, port) || port == sink->exception)
-		return cli_wrong(
-			"--rx: '%s' is an output or the exception port already", ethdev_name(port));
-	if (is_mirror(sink, port))
-		return cli_wrong("--rx: '%s' is given twice", ethdev_name(port));
-	sink->mirrors[sink->mirrors_n++] = port;
+	const struct ms_config_output *output = &sink_config(sink)->outputs[i];
+	struct ms_output_ports *to = aligned_alloc(
+		RTE_CACHE_LINE_SIZE, RTE_CACHE_LINE_ROUNDUP(sizeof(struct ms_output_ports)));
+	char place[OUTPUTS_PLACE];
+
+	if (to == NULL)
+		return cli_wrong("out of memory");
+	sink->output_ports[i] = to;
+	ms_output_ports_init(to, (uint16_t)output->ports_n, (uint16_t)output->queues);
+	sink->hash |= to->ways_n > 1;
+	outputs_place(output, place, sizeof(place));
+	for (uint32_t p = 0; p < output->ports_n; p++) {
+		struct sink_port *port = claim(sink, place, output->ports[p], SINK_OUTPUT);
+
+		if (port == NULL)
+			return false;
+		port->output = i;
+		port->lanes = &to->ports[p];
+	}
 	return true;
 }
 
@@ -56,22 +98,9 @@ resolve_outputs(struct sink *sink)
 {
 	const struct ms_config *config = sink_config(sink);
 
-	for (uint32_t i = 0; i < MS_OUTPUTS_MAX; i++)
-		sink->output_ports[i] = SINK_PORT_NONE;
 	for (uint32_t i = 0; i < config->outputs_n; i++) {
-		const struct ms_config_output *output = &config->outputs[i];
-		char place[OUTPUTS_PLACE];
-		uint16_t port;
-
-		if (output->type != MS_OUTPUT_PORT)
-			continue;
-		outputs_place(output, place, sizeof(place));
-		if (!ethdev_find(place, output->port, &port))
+		if (config->outputs[i].type == MS_OUTPUT_PORT && !resolve_output(sink, i))
 			return false;
-		if (is_output(sink, port))
-			return cli_wrong("%s: '%s' is the port of another output already", place,
-				output->port);
-		sink->output_ports[i] = port;
 	}
 	return true;
 }
@@ -81,24 +110,21 @@ ports_resolve(struct sink *sink)
 {
 	uint16_t port;
 
-	sink->exception = SINK_PORT_NONE;
 	if (!resolve_outputs(sink))
 		return false;
 	if (sink->options.exception != NULL) {
-		if (!ethdev_find("--exception", sink->options.exception, &port))
+		sink->exception =
+			claim(sink, "--exception", sink->options.exception, SINK_EXCEPTION);
+		if (sink->exception == NULL)
 			return false;
-		if (is_output(sink, port))
-			return cli_wrong(
-				"--exception: '%s' is an output already", sink->options.exception);
-		sink->exception = port;
 	}
 	for (uint32_t i = 0; i < sink->options.rx_n; i++) {
-		if (!ethdev_find("--rx", sink->options.rx[i], &port) || !add_mirror(sink, port))
+		if (!add_mirror(sink, "--rx", sink->options.rx[i]))
 			return false;
 	}
 	RTE_ETH_FOREACH_DEV (port) {
-		if (sink->options.rx_n == 0 && !is_output(sink, port) && port != sink->exception)
-			sink->mirrors[sink->mirrors_n++] = port;
+		if (sink->options.rx_n == 0 && used(sink, port) == NULL)
+			add_mirror(sink, "--rx", ethdev_name(port));
 	}
 	if (sink->mirrors_n == 0)
 		return cli_wrong("there is no port to receive from: bind an ENI to a DPDK driver, "
@@ -106,8 +132,8 @@ ports_resolve(struct sink *sink)
 				 "--vdev=net_pcap0,rx_pcap=FILE");
 	sink->wait = sink->replay = true;
 	for (uint16_t i = 0; i < sink->mirrors_n; i++) {
-		sink->wait &= ethdev_replays(sink->mirrors[i]);
-		sink->replay &= ethdev_replay_ends(sink->mirrors[i]);
+		sink->wait &= ethdev_replays(sink->mirrors[i]->id);
+		sink->replay &= ethdev_replay_ends(sink->mirrors[i]->id);
 	}
 	if (sink->options.when_full != SINK_FULL_DEFAULT)
 		sink->wait = sink->options.when_full == SINK_FULL_WAIT;
@@ -147,11 +173,13 @@ mbufs_needed(const struct sink *sink)
 	n += rings * 3 * ring + lcores * 2 * sink->cache;
 	if (sink_config(sink)->outer_fragments == MS_FRAGMENTS_REASSEMBLE)
 		n += sink->rx_n * ports_incomplete(sink) * MS_REASSEMBLY_PIECES;
-	for (uint16_t i = 0; i < sink->mirrors_n && !sink->replay; i++)
-		n += sink->mirror_queues[i] * SINK_RX_DESC;
-	for (uint32_t i = 0; i < MS_OUTPUTS_MAX; i++) {
-		if (sink->output_ports[i] != SINK_PORT_NONE)
-			n += sink->lanes_n * SINK_TX_DESC;
+	for (uint16_t i = 0; i < sink->ports_n; i++) {
+		const struct sink_port *port = &sink->ports[i];
+
+		if (port->role == SINK_MIRROR && !sink->replay)
+			n += port->rx * SINK_RX_DESC;
+		if (port->role == SINK_OUTPUT)
+			n += port->tx * SINK_TX_DESC;
 	}
 	return n;
 }
@@ -165,7 +193,7 @@ make_pools(struct sink *sink)
 	 * records of up to 128 KiB.
 	 */
 	uint16_t room = sink->replay ? UINT16_MAX : RTE_MBUF_DEFAULT_BUF_SIZE;
-	uint32_t n, ports = 0;
+	uint32_t n, outputs = 0;
 
 	sink->cache = sink->replay ? SINK_REPLAY_CACHE : SINK_CACHE;
 	n = mbufs_needed(sink);
@@ -176,8 +204,8 @@ make_pools(struct sink *sink)
 				 "-m, or ask for fewer with --mbufs",
 			n, (uint32_t)((uint64_t)n * room >> 20));
 	for (uint32_t i = 0; i < MS_OUTPUTS_MAX; i++)
-		ports += sink->output_ports[i] != SINK_PORT_NONE;
-	if (ports < 2)
+		outputs += sink->output_ports[i] != NULL;
+	if (outputs < 2)
 		return true;
 	sink->clones =
 		rte_pktmbuf_pool_create("ms_clones", n, sink->cache, 0, 0, (int)rte_socket_id());
@@ -211,40 +239,62 @@ setup_queues(const struct sink *sink, uint16_t port, uint16_t rx, uint16_t tx)
 	return rc;
 }
 
+/* As many queues as the lcores need, or as the device has. */
+static bool
+choose_queues(const struct sink *sink, struct sink_port *port)
+{
+	struct rte_eth_dev_info info;
+	int rc = rte_eth_dev_info_get(port->id, &info);
+
+	if (rc != 0)
+		return cli_wrong("port %s: %s", port->name, strerror(-rc));
+	if (port->role == SINK_MIRROR) {
+		port->tx = RTE_MIN(info.max_tx_queues, 1);
+		return true;
+	}
+	port->rx = port->role == SINK_EXCEPTION;
+	port->tx = port->role == SINK_EXCEPTION
+	                   ? sink->rx_n
+	                   : sink->lanes_n * sink->output_ports[port->output]->queues;
+	return port->tx <= info.max_tx_queues ||
+	       cli_wrong("port %s has %u transmit queues, but needs %u, so that no two of %u "
+			 "lcores that send on it share one: give it more queues, or use fewer "
+			 "workers (-W)",
+		       port->name, info.max_tx_queues, port->tx,
+		       port->role == SINK_EXCEPTION ? sink->rx_n : sink->lanes_n);
+}
+
 /*
  * Configures and starts one port. net_tap wants as many queues one way as the other, and complains
  * about anything else; other drivers of that kind are asked again.
  */
 static bool
-start_port(struct sink *sink, uint16_t port, uint16_t rx, uint16_t tx)
+start_port(const struct sink *sink, struct sink_port *port)
 {
 	struct rte_eth_conf conf = {0};
 	struct rte_eth_dev_info info;
-	int rc = rte_eth_dev_info_get(port, &info);
+	uint16_t rx = port->rx, tx = port->tx, id = port->id;
+	int rc = rte_eth_dev_info_get(id, &info);
 
 	if (rc != 0)
-		return cli_wrong("port %s: %s", ethdev_name(port), strerror(-rc));
-	if (tx > info.max_tx_queues)
-		return cli_wrong("port %s has %u transmit queues, but %u lcores would send on it: "
-				 "give it more queues, or use fewer workers (-W)",
-			ethdev_name(port), info.max_tx_queues, tx);
+		return cli_wrong("port %s: %s", port->name, strerror(-rc));
 	if (strcmp(info.driver_name, "net_tap") == 0)
 		rx = tx = RTE_MAX(rx, tx);
 	choose_offloads(&info, &conf, rx);
-	rc = rte_eth_dev_configure(port, rx, tx, &conf);
+	rc = rte_eth_dev_configure(id, rx, tx, &conf);
 	if (rc != 0 && rx != tx) {
 		rx = tx = RTE_MAX(rx, tx);
-		rc = rte_eth_dev_configure(port, rx, tx, &conf);
+		rc = rte_eth_dev_configure(id, rx, tx, &conf);
 	}
 	if (rc == 0)
-		rc = setup_queues(sink, port, rx, tx);
+		rc = setup_queues(sink, id, rx, tx);
 	if (rc == 0)
-		rc = rte_eth_dev_start(port);
+		rc = rte_eth_dev_start(id);
 	if (rc != 0)
 		return cli_wrong("port %s does not start with %u receive and %u transmit queues: "
 				 "%s%s",
-			ethdev_name(port), rx, tx, strerror(-rc),
-			rc == -ENOMEM || ethdev_replays(port)
+			port->name, rx, tx, strerror(-rc),
+			rc == -ENOMEM || ethdev_replays(id)
 				? "; more packet buffers (--mbufs) may help"
 				: "");
 	return true;
@@ -273,32 +323,47 @@ raise_mtu(uint16_t port, uint32_t asked)
 	return true;
 }
 
+/* Tells the lanes of an output what its port takes, and that it is there. */
+static void
+publish_output(struct sink_port *port)
+{
+	struct ms_output_port *lanes = port->lanes;
+	struct rte_eth_dev_info info;
+	uint16_t mtu;
+
+	lanes->max_length = MS_LENGTH_MAX;
+	lanes->segments = false;
+	if (rte_eth_dev_info_get(port->id, &info) == 0) {
+		/* a driver that receives any length keeps no MTU; two VLAN tags may come on top */
+		if (info.max_rx_pktlen < UINT16_MAX && rte_eth_dev_get_mtu(port->id, &mtu) == 0)
+			lanes->max_length = mtu + RTE_ETHER_HDR_LEN + 2 * RTE_VLAN_HLEN;
+		lanes->segments = (info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS) != 0;
+	}
+	/* pairs with the acquire of those who send */
+	atomic_store_explicit(&lanes->id, port->id, memory_order_release);
+}
+
 bool
 ports_start(struct sink *sink)
 {
-	struct rte_eth_dev_info info;
-
+	for (uint16_t i = 0; i < sink->ports_n; i++) {
+		if (!choose_queues(sink, &sink->ports[i]))
+			return false;
+	}
 	if (!make_pools(sink))
 		return false;
-	for (uint16_t i = 0; i < sink->mirrors_n; i++) {
-		uint16_t port = sink->mirrors[i];
+	for (uint16_t i = 0; i < sink->ports_n; i++) {
+		struct sink_port *port = &sink->ports[i];
+		bool mirror = port->role == SINK_MIRROR;
 
-		if (rte_eth_dev_info_get(port, &info) != 0)
-			info.max_tx_queues = 0;
-		if (!start_port(
-			    sink, port, sink->mirror_queues[i], RTE_MIN(info.max_tx_queues, 1)) ||
-			!raise_mtu(port, sink->options.mtu))
+		if (!start_port(sink, port) ||
+			(port->role != SINK_EXCEPTION &&
+				!raise_mtu(port->id, mirror ? sink->options.mtu : 0)))
 			return false;
+		if (port->role == SINK_OUTPUT)
+			publish_output(port);
 	}
-	for (uint32_t i = 0; i < MS_OUTPUTS_MAX; i++) {
-		uint16_t port = sink->output_ports[i];
-
-		if (port != SINK_PORT_NONE &&
-			(!start_port(sink, port, 0, sink->lanes_n) || !raise_mtu(port, 0)))
-			return false;
-	}
-	return sink->exception == SINK_PORT_NONE ||
-	       start_port(sink, sink->exception, 1, sink->rx_n);
+	return true;
 }
 
 void
@@ -310,6 +375,8 @@ ports_stop(struct sink *sink)
 		rte_eth_dev_stop(port);
 		rte_eth_dev_close(port);
 	}
+	for (uint32_t i = 0; i < MS_OUTPUTS_MAX; i++)
+		free(sink->output_ports[i]);
 	rte_mempool_free(sink->pool);
 	rte_mempool_free(sink->clones);
 }
@@ -317,16 +384,7 @@ ports_stop(struct sink *sink)
 void
 ports_add_to_lane(const struct sink *sink, uint32_t output, uint16_t lane)
 {
-	uint16_t port = sink->output_ports[output], mtu;
-	struct rte_eth_dev_info info;
-	uint32_t longest = MS_LENGTH_MAX;
-	bool segments = false;
+	const struct ms_output_ports *to = sink->output_ports[output];
 
-	if (rte_eth_dev_info_get(port, &info) == 0) {
-		/* a driver that receives any length keeps no MTU; two VLAN tags may come on top */
-		if (info.max_rx_pktlen < UINT16_MAX && rte_eth_dev_get_mtu(port, &mtu) == 0)
-			longest = mtu + RTE_ETHER_HDR_LEN + 2 * RTE_VLAN_HLEN;
-		segments = (info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS) != 0;
-	}
-	ms_lane_add_port(sink->lanes[lane], port, lane, longest, segments);
+	ms_lane_add_port(sink->lanes[lane], to, lane * to->queues);
 }

@@ -20,5 +20,5 @@ uint32_t ports_incomplete(const struct sink *sink);
 bool ports_start(struct sink *sink);
 void ports_stop(struct sink *sink);
 
-/* Adds the port of an output to a lane, whose number is its transmit queue. */
+/* Adds the ports of an output to a lane, whose number says which transmit queues are its own. */
 void ports_add_to_lane(const struct sink *sink, uint32_t output, uint16_t lane);

@@ -13,6 +13,18 @@ same_text(const char *a, const char *b)
 }
 
 static bool
+same_ports(const struct ms_config_output *a, const struct ms_config_output *b)
+{
+	if (a->ports_n != b->ports_n || a->queues != b->queues)
+		return false;
+	for (uint32_t i = 0; i < a->ports_n; i++) {
+		if (strcmp(a->ports[i], b->ports[i]) != 0)
+			return false;
+	}
+	return true;
+}
+
+static bool
 same_outputs(const struct ms_config *a, const struct ms_config *b)
 {
 	if (a->outputs_n != b->outputs_n)
@@ -23,7 +35,7 @@ same_outputs(const struct ms_config *a, const struct ms_config *b)
 		if (x->type != y->type || x->snaplen != y->snaplen || x->outer != y->outer ||
 			x->rotate_bytes != y->rotate_bytes ||
 			x->rotate_seconds != y->rotate_seconds || !same_text(x->name, y->name) ||
-			!same_text(x->path, y->path) || !same_text(x->port, y->port))
+			!same_text(x->path, y->path) || !same_ports(x, y))
 			return false;
 	}
 	return true;

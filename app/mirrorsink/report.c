@@ -9,8 +9,6 @@
 #include <bsd/stdlib.h>
 #include <rte_ethdev.h>
 
-#include "common/ethdev.h"
-
 /* Sessions that are listed; the summary has them all. */
 #define SESSIONS_SHOWN 40
 /* Rules and sessions that did nothing and are named. */
@@ -38,7 +36,7 @@ print_ledger(const struct sink *sink, const struct sink_totals *totals, FILE *ou
 			"%-18s %14" PRIu64 "   frames were forgotten within the window, so a copy "
 			"may be here: give Dedup more Memory\n",
 			"dedup_evicted", totals->dedup_evicted);
-	if (sink->exception != SINK_PORT_NONE)
+	if (sink->exception != NULL)
 		fprintf(out,
 			"exception port: %" PRIu64 " sent, %" PRIu64 " dropped, %" PRIu64
 			" came back, %" PRIu64 " of them dropped\n",
@@ -60,12 +58,14 @@ print_outputs(const struct sink *sink, const struct sink_totals *totals, FILE *o
 
 		humanize_number(bytes, sizeof(bytes), (int64_t)ms_count_read(&ledger->bytes), "B",
 			HN_AUTOSCALE, HN_DECIMAL | HN_DIVISOR_1000);
-		fprintf(out, "%-18s %14" PRIu64 " %14" PRIu64 " %10s  %s%s%s\n", output->name,
+		fprintf(out, "%-18s %14" PRIu64 " %14" PRIu64 " %10s  %s", output->name,
 			ms_count_read(&ledger->offered), ms_count_read(&ledger->written), bytes,
-			totals_output_type(output->type), output->path || output->port ? " " : "",
-			output->path != NULL   ? output->path
-			: output->port != NULL ? output->port
-					       : "");
+			totals_output_type(output->type));
+		if (output->path != NULL)
+			fprintf(out, " %s", output->path);
+		for (uint32_t p = 0; p < output->ports_n; p++)
+			fprintf(out, "%s%s", p > 0 ? ", " : " ", output->ports[p]);
+		fputc('\n', out);
 		for (unsigned int d = 0; d < MS_DROP_COUNT; d++) {
 			uint64_t n = ms_count_read(&ledger->dropped[d]);
 
@@ -243,21 +243,22 @@ print_devices(const struct sink *sink, FILE *out)
 	for (uint16_t i = 0; i < sink->mirrors_n; i++) {
 		struct rte_eth_stats stats;
 
-		if (rte_eth_stats_get(sink->mirrors[i], &stats) != 0)
+		const char *name = sink->mirrors[i]->name;
+
+		if (rte_eth_stats_get(sink->mirrors[i]->id, &stats) != 0)
 			continue;
 		if (stats.imissed != 0)
 			fprintf(out,
 				"%s: %" PRIu64 " packets missed: its queues were full, or they did "
 				"not fit them\n",
-				ethdev_name(sink->mirrors[i]), stats.imissed);
+				name, stats.imissed);
 		if (stats.rx_nombuf != 0)
 			fprintf(out,
 				"%s: %" PRIu64 " times no packet buffer was left: give more with "
 				"--mbufs\n",
-				ethdev_name(sink->mirrors[i]), stats.rx_nombuf);
+				name, stats.rx_nombuf);
 		if (stats.ierrors != 0)
-			fprintf(out, "%s: %" PRIu64 " packets with errors\n",
-				ethdev_name(sink->mirrors[i]), stats.ierrors);
+			fprintf(out, "%s: %" PRIu64 " packets with errors\n", name, stats.ierrors);
 	}
 }
 

@@ -79,6 +79,8 @@ settle(struct sink_rx *rx, struct rte_mbuf **mbufs, uint16_t n, uint64_t tsc, st
 		}
 		if (p->fate == MS_FATE_NONE) {
 			rx->hashes[out->frames_n] = p->hash;
+			if (rx->hash)
+				mbufs[i]->hash.rss = p->hash;
 			rx->frames[out->frames_n++] = make_frame(rx, mbufs[i], p, tsc);
 		} else if (p->fate == MS_FATE_NOT_MIRROR && rx->exception != SINK_PORT_NONE) {
 			out->foreign[out->foreign_n++] = mbufs[i];

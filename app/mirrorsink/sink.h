@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include <rte_config.h>
+#include <rte_ethdev.h>
 #include <rte_mempool.h>
 
 #include "decap/ms_decap.h"
@@ -68,6 +69,19 @@ struct sink_session {
 	ms_counter lost;     /* to a full ring */
 };
 
+/* A port, and what it is for. ctl: rw, telemetry: ro under sink.lock. */
+enum sink_role { SINK_MIRROR, SINK_OUTPUT, SINK_EXCEPTION };
+
+struct sink_port {
+	char name[RTE_ETH_NAME_MAX_LEN];
+	enum sink_role role;
+	uint16_t id; /* ethdev */
+	uint16_t rx; /* queues that are wanted, and then those that there are */
+	uint16_t tx;
+	uint32_t output;              /* whose port it is, if it is one of an output's */
+	struct ms_output_port *lanes; /* the same port as lanes see it */
+};
+
 struct sink_queue {
 	uint16_t port;
 	uint16_t queue;
@@ -105,6 +119,7 @@ struct sink_rx {
 	struct ms_lane *lane;             /* NULL: there are workers */
 	struct sink_dedup *dedup;         /* of the lane; NULL: off, or there are workers */
 	bool wait;                        /* for a full ring, instead of dropping */
+	bool hash;                        /* leaves the flow's hash in mbuf->hash.rss */
 	uint16_t exception;  /* port for what is no mirror traffic, or SINK_PORT_NONE */
 	uint16_t mirror;     /* port that the exception port's frames leave by */
 	bool exception_back; /* this lcore carries them */
@@ -150,13 +165,15 @@ struct sink {
 	uint32_t cache; /* mbufs that each lcore keeps at hand */
 	struct rte_mempool *pool;
 	struct rte_mempool *clones;               /* for frames that go to several ports, or NULL */
-	uint16_t mirrors[RTE_MAX_ETHPORTS];       /* mirror ports */
-	uint16_t mirror_queues[RTE_MAX_ETHPORTS]; /* their rx queues, by index in mirrors */
+	struct sink_port ports[RTE_MAX_ETHPORTS]; /* all that are used */
+	uint16_t ports_n;
+	struct sink_port *mirrors[RTE_MAX_ETHPORTS]; /* those in it that are mirror ports */
 	uint16_t mirrors_n;
-	uint16_t exception;                    /* SINK_PORT_NONE: none */
-	uint16_t output_ports[MS_OUTPUTS_MAX]; /* by output; SINK_PORT_NONE: no port */
-	bool wait;                             /* for full rings and buffers, instead of dropping */
-	bool replay;                           /* all mirror ports replay captures that end */
+	struct sink_port *exception;                          /* NULL: none */
+	struct ms_output_ports *output_ports[MS_OUTPUTS_MAX]; /* by output; NULL: no port */
+	bool wait;   /* for full rings, buffers and ports, instead of dropping */
+	bool replay; /* all mirror ports replay captures that end */
+	bool hash;   /* outputs need the hash of the inner flow, in mbuf->hash.rss */
 	struct sink_rx *rx[SINK_RX_MAX];
 	uint16_t rx_n;
 	struct sink_worker *workers[MS_WORKERS_MAX];

@@ -10,8 +10,6 @@
 
 #include <jansson.h>
 
-#include "common/ethdev.h"
-
 static json_t *
 integer(uint64_t n)
 {
@@ -36,12 +34,12 @@ device(const struct sink *sink)
 
 	for (uint16_t i = 0; i < sink->mirrors_n; i++) {
 		struct sink_device_counter list[TOTALS_DEVICE_MAX];
-		uint32_t n = totals_device(sink->mirrors[i], list);
+		uint32_t n = totals_device(sink->mirrors[i]->id, list);
 		json_t *port = json_object();
 
 		for (uint32_t c = 0; c < n; c++)
 			json_object_set_new(port, list[c].name, integer(list[c].value));
-		json_object_set_new(object, ethdev_name(sink->mirrors[i]), port);
+		json_object_set_new(object, sink->mirrors[i]->name, port);
 	}
 	return object;
 }

@@ -16,7 +16,6 @@
 #include <rte_telemetry.h>
 #include <rte_version.h>
 
-#include "common/ethdev.h"
 #include "totals.h"
 
 /* Elements of a page; each is some 150 to 250 bytes of JSON. */
@@ -248,12 +247,12 @@ ports(const struct sink *sink, uint64_t first, struct rte_tel_data *d)
 	rte_tel_data_start_dict(d);
 	for (uint64_t i = first; i < sink->mirrors_n; i++) {
 		struct sink_device_counter list[TOTALS_DEVICE_MAX];
-		uint32_t n = totals_device(sink->mirrors[i], list);
+		uint32_t n = totals_device(sink->mirrors[i]->id, list);
 		struct rte_tel_data *port = new_dict();
 
 		if (port == NULL)
 			return -ENOMEM;
-		rte_tel_data_add_dict_string(port, "name", ethdev_name(sink->mirrors[i]));
+		rte_tel_data_add_dict_string(port, "name", sink->mirrors[i]->name);
 		for (uint32_t c = 0; c < n; c++)
 			add_number(port, list[c].name, list[c].value);
 		add_element(d, i, port);

@@ -47,7 +47,7 @@ count_lcores(struct sink *sink)
 	sink->workers_n = (uint16_t)workers;
 	sink->rx_n = (uint16_t)RTE_MIN(others - workers, (unsigned int)SINK_RX_MAX);
 	for (uint16_t i = 0; i < sink->mirrors_n; i++)
-		queues += ports_rx_queues(sink->mirrors[i], sink->rx_n);
+		queues += ports_rx_queues(sink->mirrors[i]->id, sink->rx_n);
 	if (queues < sink->rx_n) {
 		warnx("%u of %u rx lcores stay idle: the mirror ports have %u receive queues",
 			sink->rx_n - queues, sink->rx_n, queues);
@@ -62,8 +62,10 @@ static bool
 share_queues(struct sink *sink)
 {
 	for (uint16_t i = 0; i < sink->mirrors_n; i++) {
-		sink->mirror_queues[i] = ports_rx_queues(sink->mirrors[i], sink->rx_n);
-		for (uint16_t q = 0; q < sink->mirror_queues[i]; q++) {
+		struct sink_port *port = sink->mirrors[i];
+
+		port->rx = ports_rx_queues(port->id, sink->rx_n);
+		for (uint16_t q = 0; q < port->rx; q++) {
 			struct sink_rx *least = sink->rx[0];
 
 			for (uint16_t r = 1; r < sink->rx_n; r++) {
@@ -75,7 +77,7 @@ share_queues(struct sink *sink)
 						 "the EAL more lcores",
 					SINK_QUEUES_MAX);
 			least->queues[least->queues_n++] =
-				(struct sink_queue){.port = sink->mirrors[i], .queue = q};
+				(struct sink_queue){.port = port->id, .queue = q};
 		}
 	}
 	return true;
@@ -160,9 +162,10 @@ make_rx(struct sink *sink, uint16_t i, unsigned int lcore)
 	rx->decap.vxlan_port = rte_cpu_to_be_16((uint16_t)sink->options.vxlan_port);
 	rx->decap.geneve_port = rte_cpu_to_be_16((uint16_t)sink->options.geneve_port);
 	rx->wait = sink->wait;
-	rx->exception = sink->exception;
-	rx->mirror = sink->mirrors[0];
-	rx->exception_back = sink->exception != SINK_PORT_NONE && i == 0;
+	rx->hash = sink->hash;
+	rx->exception = sink->exception != NULL ? sink->exception->id : SINK_PORT_NONE;
+	rx->mirror = sink->mirrors[0]->id;
+	rx->exception_back = sink->exception != NULL && i == 0;
 	rx->flush_ticks = rte_get_tsc_hz() / FLUSHES_PER_SECOND;
 	if (!make_reassembly(sink, rx))
 		return NULL;
@@ -230,6 +233,8 @@ topology_build(struct sink *sink)
 	for (uint16_t i = 0; ok && i < sink->lanes_n; i++) {
 		sink->lanes[i] = allocate(sizeof(struct ms_lane));
 		ok = sink->lanes[i] != NULL && make_dedup(sink, i);
+		if (ok)
+			sink->lanes[i]->wait = sink->wait;
 	}
 	RTE_LCORE_FOREACH_WORKER (lcore) {
 		if (ok && rx < sink->rx_n)

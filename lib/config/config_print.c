@@ -218,6 +218,23 @@ print_vpc(struct printer *p, const void *element)
 }
 
 static void
+put_ports_of(struct printer *p, json_t *object, const struct ms_config_output *output)
+{
+	json_t *ports;
+
+	if (output->ports_n == 1)
+		put_string(p, object, "Port", output->ports[0]);
+	if (output->ports_n > 1) {
+		ports = json_array();
+		for (uint32_t i = 0; i < output->ports_n; i++)
+			append(p, ports, json_string(output->ports[i]));
+		put(p, object, "Ports", ports);
+	}
+	if (output->queues > 1)
+		put(p, object, "Queues", json_integer(output->queues));
+}
+
+static void
 print_output(struct printer *p, const void *element)
 {
 	const struct ms_config_output *output = element;
@@ -226,7 +243,7 @@ print_output(struct printer *p, const void *element)
 	put_string(p, object, "Name", output->name);
 	put_string(p, object, "Type", config_output_types[output->type]);
 	put_string(p, object, "Path", output->path);
-	put_string(p, object, "Port", output->port);
+	put_ports_of(p, object, output);
 	if (output->snaplen != 0)
 		put(p, object, "Snaplen", json_integer(output->snaplen));
 	if (output->outer)

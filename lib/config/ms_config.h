@@ -66,15 +66,20 @@ struct ms_config_session {
 	struct ms_origin origin;
 };
 
+/* Ports of one output times their queues. */
+#define MS_OUTPUT_WAYS_MAX 64
+
 enum ms_output_type { MS_OUTPUT_NULL, MS_OUTPUT_PCAPNG, MS_OUTPUT_PCAP, MS_OUTPUT_PORT };
 
 struct ms_config_output {
 	char *name;
 	enum ms_output_type type;
-	char *path;            /* pcapng, pcap: strftime(3) and {worker}; "-" is standard output */
-	char *port;            /* port: the ethdev's name */
-	uint32_t snaplen;      /* 0: whole frames */
-	uint64_t rotate_bytes; /* files grow to at most so much; 0: without end */
+	char *path;      /* pcapng, pcap: strftime(3) and {worker}; "-" is standard output */
+	char **ports;    /* port: names of ethdevs; frames spread over them by inner flow */
+	uint32_t queues; /* port: transmit queues of each that a lane spreads over, >= 1 */
+	uint32_t ports_n;
+	uint32_t snaplen;        /* 0: whole frames */
+	uint64_t rotate_bytes;   /* files grow to at most so much; 0: without end */
 	uint32_t rotate_seconds; /* and get at most so old; 0: without end */
 	bool outer;              /* files keep the outer headers */
 	struct ms_origin origin;

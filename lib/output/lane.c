@@ -2,7 +2,13 @@
 /* Puts lanes together and ends them. */
 #include "output/output_internal.h"
 
+#include <string.h>
+
+#include <rte_cycles.h>
 #include <rte_errno.h>
+
+/* What a port may take to drain a queue, once the lane is to end. */
+#define DEADLINE_SECONDS 5
 
 static void
 file_flush(struct ms_lane_output *output, uint64_t now)
@@ -57,15 +63,27 @@ ms_lane_add_file(struct ms_lane *lane, int fd, const struct ms_capfile_options *
 }
 
 void
-ms_lane_add_port(
-	struct ms_lane *lane, uint16_t port, uint16_t queue, uint32_t max_length, bool segments)
+ms_output_ports_init(struct ms_output_ports *ports, uint16_t ports_n, uint16_t queues)
+{
+	memset(ports, 0, sizeof(*ports));
+	ports->queues = queues;
+	for (uint16_t p = 0; p < MS_OUTPUT_WAYS; p++)
+		atomic_init(&ports->ports[p].id, MS_PORT_GONE);
+	for (uint16_t p = 0; p < ports_n; p++) {
+		for (uint16_t q = 0; q < queues; q++) {
+			ports->ways[ports->ways_n].port = (uint8_t)p;
+			ports->ways[ports->ways_n++].queue = (uint8_t)q;
+		}
+	}
+}
+
+void
+ms_lane_add_port(struct ms_lane *lane, const struct ms_output_ports *ports, uint16_t queue)
 {
 	struct ms_lane_output *output = add(lane, &port_ops);
 
-	output->port.port = port;
+	output->port.to = ports;
 	output->port.queue = queue;
-	output->port.max_length = max_length;
-	output->port.segments = segments;
 	lane->ports |= output->bit;
 }
 
@@ -81,6 +99,8 @@ ms_lane_flush(struct ms_lane *lane, uint64_t now)
 void
 ms_lane_hasten(struct ms_lane *lane)
 {
+	atomic_store_explicit(&lane->deadline, rte_rdtsc() + DEADLINE_SECONDS * rte_get_tsc_hz(),
+		memory_order_relaxed);
 	for (uint16_t i = 0; i < lane->outputs_n; i++) {
 		if (lane->outputs[i].ops->hasten != NULL)
 			lane->outputs[i].ops->hasten(&lane->outputs[i]);

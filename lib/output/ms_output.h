@@ -8,6 +8,8 @@
  */
 #pragma once
 
+#include <stdalign.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -19,6 +21,36 @@
 
 struct ms_lane;
 struct ms_lane_output;
+
+#define MS_OUTPUT_WAYS 64 /* that one output of a lane may spread over */
+#define MS_PORT_GONE   UINT16_MAX
+
+/*
+ * A port that an output sends to, as all lanes see it. Control makes it known with its id, in
+ * release; lanes take the id anew for each attempt to send, in acquire. Control that takes the id
+ * away may close the port when every lane has begun two rounds more of its loop.
+ */
+struct ms_output_port {
+	_Atomic(uint16_t) id; /* ethdev, or MS_PORT_GONE */
+	_Atomic(bool) down;   /* its link; what is sent now goes nowhere */
+	bool segments;        /* it can send segmented mbufs */
+	uint32_t max_length;  /* longest frame that it sends, in bytes */
+};
+
+/*
+ * The ports of one output, shared by its lanes. Frames spread over ways, each a port and one of
+ * the transmit queues that a lane has of it, by the symmetric hash of the inner flow: both
+ * directions of a flow go one way, from whatever lane. lanes: ro, ctl: rw.
+ */
+struct ms_output_ports {
+	struct ms_output_port ports[MS_OUTPUT_WAYS];
+	struct {
+		uint8_t port; /* index in ports */
+		uint8_t queue;
+	} ways[MS_OUTPUT_WAYS];
+	uint16_t ways_n;
+	uint16_t queues; /* of each port, for each lane */
+};
 
 /* The operations of a kind of output; all but create on the lane's lcore or after it stopped. */
 struct ms_output_ops {
@@ -44,10 +76,9 @@ struct ms_lane_output {
 	union {
 		struct ms_capfile *file;
 		struct {
-			uint16_t port;
-			uint16_t queue;
-			uint32_t max_length; /* longest frame that the port sends, in bytes */
-			bool segments;       /* it can send segmented mbufs */
+			const struct ms_output_ports *to;
+			uint16_t queue; /* the first of this lane's, of each port */
+			uint64_t full;  /* set of ways that took nothing when last asked */
 		} port;
 	};
 };
@@ -58,6 +89,8 @@ struct ms_lane {
 	uint16_t outputs_n;
 	uint32_t ports;             /* set of outputs that take mbufs away */
 	struct rte_mempool *clones; /* mbufs without data, for frames that go to several ports */
+	bool wait;                  /* for a port that is full, instead of dropping */
+	_Atomic(uint64_t) deadline; /* TSC: waiting ends then; 0: none. Written by any thread */
 };
 
 /*
@@ -71,11 +104,17 @@ int ms_lane_add_file(struct ms_lane *lane, int fd, const struct ms_capfile_optio
 	const struct ms_session_registry *registry);
 
 /*
- * A transmit queue of a running port, for this lane alone. max_length: of frames that the port
- * sends, in bytes; segments: the port sends segmented mbufs.
+ * Fills in the ways of `ports_n` ports with `queues` transmit queues for each lane; the ports
+ * themselves are the caller's to fill in. ports_n * queues is at most MS_OUTPUT_WAYS. Control.
  */
-void ms_lane_add_port(
-	struct ms_lane *lane, uint16_t port, uint16_t queue, uint32_t max_length, bool segments);
+void ms_output_ports_init(struct ms_output_ports *ports, uint16_t ports_n, uint16_t queues);
+
+/*
+ * Ports, which outlive the lane, and of each the transmit queues queue to queue + ports->queues - 1
+ * for this lane alone. Where there are several ways, mbuf->hash.rss of every frame must be the
+ * symmetric hash of its inner flow.
+ */
+void ms_lane_add_port(struct ms_lane *lane, const struct ms_output_ports *ports, uint16_t queue);
 
 /*
  * Offers frames[0..n) (n <= MS_BURST) to every output in their sets. Files copy first, ports then
@@ -89,8 +128,8 @@ uint16_t ms_lane_burst(
 void ms_lane_flush(struct ms_lane *lane, uint64_t now);
 
 /*
- * Says that the lane will be closed soon: outputs that wait for a descriptor without progress let
- * their owner go, see ms_capfile_hasten(). Any thread.
+ * Says that the lane will be closed soon: outputs that wait for a descriptor without progress, or
+ * for a port, let their owner go after some seconds, see ms_capfile_hasten(). Any thread.
  */
 void ms_lane_hasten(struct ms_lane *lane);
 

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Sends inner frames out of a port. The mirrored packet's own mbuf goes, cut down to the inner
- * frame; a frame that further ports want too goes as a clone, which shares the bytes.
+ * frame; a frame that further outputs want too goes as a clone, which shares the bytes. An output
+ * of several ports or queues spreads frames over them by flow.
  */
 #include "output/output_internal.h"
 
+#include <rte_bitops.h>
+#include <rte_cycles.h>
 #include <rte_ethdev.h>
 #include <rte_pause.h>
 
-/* Times that a full transmit queue is asked again before frames are dropped: some 20 us. */
+/* Times that a full transmit queue is asked before frames are dropped: some 20 us. */
 #define TX_TRIES 200
 
 /*
@@ -72,68 +75,166 @@ take(const struct ms_lane *lane, const struct ms_lane_output *output, const stru
 	return m;
 }
 
-/* Sends what the queue takes within the budget, drops the rest. */
+/* May a lane that waits for ports still do so? */
+static inline bool
+may_wait(const struct ms_lane *lane)
+{
+	uint64_t deadline = atomic_load_explicit(&lane->deadline, memory_order_relaxed);
+
+	return lane->wait && (deadline == 0 || rte_rdtsc() < deadline);
+}
+
+/*
+ * Sends mbufs one way as far as its queue takes them within the budget. Returns how many; *why is
+ * what became of the others.
+ */
+static inline uint16_t
+transmit(const struct ms_lane *lane, struct ms_lane_output *output, unsigned int way,
+	struct rte_mbuf **mbufs, uint16_t n, enum ms_drop *why)
+{
+	const struct ms_output_ports *to = output->port.to;
+	const struct ms_output_port *port = &to->ports[to->ways[way].port];
+	uint16_t queue = output->port.queue + to->ways[way].queue, sent = 0;
+	uint64_t bit = UINT64_C(1) << way;
+	/* a port that stood still is asked once: others are not to wait for it with every burst */
+	unsigned int tries = (output->port.full & bit) != 0 ? 1 : TX_TRIES;
+
+	for (;;) {
+		uint16_t id = atomic_load_explicit(&port->id, memory_order_acquire), more;
+
+		*why = MS_DROP_PORT_DOWN;
+		if (id == MS_PORT_GONE ||
+			(atomic_load_explicit(&port->down, memory_order_relaxed) &&
+				!may_wait(lane)))
+			return sent;
+		more = rte_eth_tx_burst(id, queue, &mbufs[sent], n - sent);
+		sent += more;
+		if (sent == n) {
+			output->port.full &= ~bit;
+			return sent;
+		}
+		*why = MS_DROP_PORT_FULL;
+		if (more == 0 && !may_wait(lane) && --tries == 0) {
+			output->port.full |= bit;
+			return sent;
+		}
+		rte_pause();
+	}
+}
+
+/* Sends mbufs one way, drops what it does not take, and counts. */
 static inline void
-transmit(struct ms_lane_output *output, struct rte_mbuf **mbufs, uint16_t n)
+send_way(const struct ms_lane *lane, struct ms_lane_output *output, unsigned int way,
+	struct rte_mbuf **mbufs, uint16_t n)
 {
 	uint64_t bytes = 0, unsent = 0;
-	uint16_t sent = 0;
+	enum ms_drop why;
+	uint16_t sent;
 
 	for (uint16_t i = 0; i < n; i++)
 		bytes += mbufs[i]->pkt_len;
-	for (unsigned int tries = 0; sent < n && tries < TX_TRIES; tries++) {
-		uint16_t more = rte_eth_tx_burst(
-			output->port.port, output->port.queue, &mbufs[sent], n - sent);
-
-		sent += more;
-		if (more == 0)
-			rte_pause();
-	}
-	for (uint16_t i = sent; i < n; i++)
-		unsent += mbufs[i]->pkt_len;
-	if (sent < n)
-		rte_pktmbuf_free_bulk(&mbufs[sent], n - sent);
+	sent = transmit(lane, output, way, mbufs, n, &why);
 	ms_count_add(&output->ledger.written, sent);
+	if (sent < n) {
+		for (uint16_t i = sent; i < n; i++)
+			unsent += mbufs[i]->pkt_len;
+		rte_pktmbuf_free_bulk(&mbufs[sent], n - sent);
+		ms_count_add(&output->ledger.dropped[why], n - sent);
+	}
 	ms_count_add(&output->ledger.bytes, bytes - unsent);
-	ms_count_add(&output->ledger.dropped[MS_DROP_PORT_FULL], n - sent);
+}
+
+/*
+ * The way of a flow. Lanes are chosen by the upper bits of the same hash, and a lane would have but
+ * a part of the ways: multiplied by 2^32 / golden ratio the others decide, too.
+ */
+static inline unsigned int
+way_of(const struct ms_output_ports *to, uint32_t hash)
+{
+	return (unsigned int)((uint64_t)(hash * UINT32_C(0x9e3779b9)) * to->ways_n >> 32);
+}
+
+/* Frames of one burst on their way. */
+struct batch {
+	struct rte_mbuf *mbufs[MS_BURST];
+	uint8_t ways[MS_BURST];
+	uint16_t n;
+	uint64_t used; /* set of ways */
+};
+
+static inline void
+send_batch(const struct ms_lane *lane, struct ms_lane_output *output, struct batch *batch)
+{
+	struct rte_mbuf *one[MS_BURST];
+
+	if ((batch->used & (batch->used - 1)) == 0) {
+		if (batch->n > 0)
+			send_way(lane, output, batch->ways[0], batch->mbufs, batch->n);
+		return;
+	}
+	for (uint64_t used = batch->used; used != 0; used &= used - 1) {
+		unsigned int way = (unsigned int)rte_bsf64(used);
+		uint16_t n = 0;
+
+		for (uint16_t i = 0; i < batch->n; i++) {
+			if (batch->ways[i] == way)
+				one[n++] = batch->mbufs[i];
+		}
+		send_way(lane, output, way, one, n);
+	}
+}
+
+/* Cuts an mbuf to its inner frame. False with the reason if the port can't send that. */
+static inline bool
+fit(struct rte_mbuf **m, const struct ms_frame *frame, const struct ms_output_port *port,
+	enum ms_drop *why)
+{
+	*m = cut_front(*m, frame->offset);
+	cut_back(*m, frame->length);
+	*why = MS_DROP_PORT_LENGTH;
+	if ((*m)->pkt_len > port->max_length || (*m)->pkt_len == 0)
+		return false;
+	*why = MS_DROP_PORT_SEGMENTS;
+	return (*m)->nb_segs == 1 || port->segments || rte_pktmbuf_linearize(*m) == 0;
 }
 
 void
 port_burst(struct ms_lane *lane, struct ms_lane_output *output, const struct ms_frame *frames,
 	uint16_t n)
 {
+	const struct ms_output_ports *to = output->port.to;
 	uint64_t offered = 0, drops[MS_DROP_COUNT] = {0};
-	struct rte_mbuf *mbufs[MS_BURST];
-	uint16_t count = 0;
+	struct batch batch;
 
+	batch.n = 0;
+	batch.used = 0;
 	for (uint16_t i = 0; i < n; i++) {
 		struct rte_mbuf *m;
+		unsigned int way;
+		enum ms_drop why;
 
 		if ((frames[i].outputs & output->bit) == 0)
 			continue;
 		offered++;
+		way = to->ways_n == 1 ? 0 : way_of(to, frames[i].mbuf->hash.rss);
 		m = take(lane, output, &frames[i]);
 		if (m == NULL) {
 			drops[MS_DROP_NO_MBUF]++;
 			continue;
 		}
-		m = cut_front(m, frames[i].offset);
-		cut_back(m, frames[i].length);
-		if (m->pkt_len > output->port.max_length || m->pkt_len == 0) {
-			drops[MS_DROP_PORT_LENGTH]++;
-		} else if (m->nb_segs > 1 && !output->port.segments &&
-			   rte_pktmbuf_linearize(m) != 0) {
-			drops[MS_DROP_PORT_SEGMENTS]++;
-		} else {
-			mbufs[count++] = m;
+		if (!fit(&m, &frames[i], &to->ports[to->ways[way].port], &why)) {
+			drops[why]++;
+			rte_pktmbuf_free(m);
 			continue;
 		}
-		rte_pktmbuf_free(m);
+		batch.used |= UINT64_C(1) << way;
+		batch.ways[batch.n] = (uint8_t)way;
+		batch.mbufs[batch.n++] = m;
 	}
 	ms_count_add(&output->ledger.offered, offered);
 	for (unsigned int d = 0; d < MS_DROP_COUNT; d++) {
 		if (drops[d] != 0)
 			ms_count_add(&output->ledger.dropped[d], drops[d]);
 	}
-	transmit(output, mbufs, count);
+	send_batch(lane, output, &batch);
 }

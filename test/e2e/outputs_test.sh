@@ -6,10 +6,12 @@
 #     net_pcap0 --> mirrorsink ----+--> net_pcap1 (port.pcap)
 #     4,000 packets, 3 VNIs,       +--> net_ring0, which nobody empties
 #     40 flows both ways           +--> several of these at once, by routes
+#                                  +--> net_pcap1 and net_pcap2, two queues each, by flow
 #
 # Succeeds if, for each output, for -W 0, 1 and 2,
 #  - it gets the frames of its sessions, byte for byte: in order where one lcore writes; with
 #    several workers the same frames, each flow in order and in one file;
+#  - of an output that spreads, every queue gets flows, each flow whole, both directions, in order;
 #  - null counts them all; the ring takes what it has room for, and the rest is port_full;
 #  - --snaplen cuts what files keep, and the original length stays; --outer keeps the whole packet,
 #    in which tshark shows vxlan.vni;
@@ -109,7 +111,7 @@ for workers in 0 1; do
 	END
 
 	sink ring "$input" --vdev=net_ring0 -- -W "$workers" -f net_ring0 -a idle:100 \
-		--summary "$work/s.json"
+		--when-full drop --summary "$work/s.json"
 	assert_ledger "$work/s.json"
 	check "$work/s.json" <<-'END'
 		import sys, judge
@@ -238,6 +240,48 @@ for workers in 0 1 2; do
 		check("ids", (100,))
 		expected.written(judge.output_named(summary, "count"),
 		                 len(expected.frames(f"{work}/in.pcap", (100, 102))))
+	END
+done
+
+# One output over two ports with two queues each, for every lane.
+cat >"$work/spread.json" <<END
+{"Outputs": [{"Name": "ids", "Type": "port", "Ports": ["net_pcap1", "net_pcap2"], "Queues": 2}]}
+END
+for workers in 0 1 2; do
+	use_lcores $((workers + 2))
+	rm -f "$work"/spread-*.pcap
+	ports=()
+	for port in 1 2; do
+		one=net_pcap$port
+		for ((i = 0; i < 2 || i < 2 * workers; i++)); do
+			one+=,tx_pcap=$work/spread-$port-$i.pcap
+		done
+		ports+=("--vdev=$one")
+	done
+	sink "spread$workers" "$input" "${ports[@]}" -- \
+		-W "$workers" -c "$work/spread.json" -a idle:100 --summary "$work/s.json"
+	assert_ledger "$work/s.json"
+	check "$work" "$workers" <<-'END'
+		import glob, sys, judge, expected, packets
+		work, workers = sys.argv[1], int(sys.argv[2])
+		want = expected.frames(f"{work}/in.pcap")
+		expected.written(judge.load(f"{work}/s.json")["outputs"][0], 4000)
+		paths, place, got = sorted(glob.glob(f"{work}/spread-*.pcap")), {}, []
+		judge.demand(len(paths) == 4 * max(workers, 1), "%r", paths)
+		for path in paths:
+		    last = {}
+		    for packet in judge.read(path).packets:
+		        flow, at = packets.flow_of(packet.data)
+		        judge.demand(place.setdefault(flow, path) == path, "flow %d in two files", flow)
+		        judge.demand(last.get(flow, -1) + 1 == at, "flow %d: frame %d", flow, at)
+		        last[flow] = at
+		        got.append(packet.data)
+		    if workers < 2:
+		        judge.demand(len(last) >= 2, "%s has %d flows of 40", path, len(last))
+		for port in 1, 2:
+		    mine = sum(path.startswith(f"{work}/spread-{port}") for path in place.values())
+		    judge.demand(10 <= mine <= 30, "port %d has %d flows of 40", port, mine)
+		judge.demand(sorted(got) == sorted(f for _, f, _, _ in want), "other frames")
 	END
 done
 use_lcores 2

@@ -345,6 +345,7 @@ test_add_output(void **state)
 	struct ms_config *config = read_text(everything);
 	char name[] = "written";
 	char file[] = "written.pcap";
+	char *port = file;
 	struct ms_config_output output = {
 		.name = name, .type = MS_OUTPUT_PCAP, .path = file, .snaplen = 96, .outer = true};
 	struct ms_config_error error;
@@ -357,7 +358,7 @@ test_add_output(void **state)
 	assert_int_equal(config->outputs_n, 3);
 	assert_string_equal(added->name, "written");
 	assert_string_equal(added->path, "written.pcap");
-	assert_null(added->port);
+	assert_int_equal(added->ports_n, 0);
 	assert_int_equal(added->snaplen, 96);
 	assert_true(added->outer);
 	assert_string_equal(added->origin.file, "the command line");
@@ -375,7 +376,8 @@ test_add_output(void **state)
 	file[0] = 'w';
 	assert_refused(
 		config, &output, "belongs to output written of the command line:0:0 already");
-	output = (struct ms_config_output){.name = name, .type = MS_OUTPUT_PORT, .port = file};
+	output = (struct ms_config_output){
+		.name = name, .type = MS_OUTPUT_PORT, .ports = &port, .ports_n = 1};
 	file[0] = '\xff';
 	assert_refused(config, &output, "not UTF-8");
 	ms_config_free(config);
@@ -478,7 +480,9 @@ static void
 test_no_memory_to_add(void **state)
 {
 	struct ms_config *config = read_text(everything);
-	struct ms_config_output output = {.name = "c", .type = MS_OUTPUT_PORT, .port = "net_tap1"};
+	char *port = "net_tap1";
+	struct ms_config_output output = {
+		.name = "c", .type = MS_OUTPUT_PORT, .ports = &port, .ports_n = 1};
 	struct ms_config_error error;
 	char *before = printed(config);
 	char *after;

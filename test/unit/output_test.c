@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +28,7 @@ static struct rte_mempool *packets;
 static struct rte_mempool *clones;
 static uint16_t ports[PORTS];
 static struct ms_lane lane;
+static struct ms_output_ports destinations[PORTS];
 
 static int
 start_port(const char *name, uint16_t *port)
@@ -91,6 +93,25 @@ end(void **state)
 	}
 	return rte_mempool_in_use_count(packets) == 0 && rte_mempool_in_use_count(clones) == 0 ? 0
 	                                                                                       : -1;
+}
+
+static void
+fill_in(struct ms_output_port *port, uint16_t id, uint32_t max_length, bool segments)
+{
+	port->max_length = max_length;
+	port->segments = segments;
+	atomic_store(&port->id, id);
+}
+
+/* The next output, of one port with one queue. */
+static void
+add_port(uint16_t id, uint32_t max_length, bool segments)
+{
+	struct ms_output_ports *to = &destinations[lane.outputs_n % PORTS];
+
+	ms_output_ports_init(to, 1, 1);
+	fill_in(&to->ports[0], id, max_length, segments);
+	ms_lane_add_port(&lane, to, 0);
 }
 
 static void
@@ -208,7 +229,7 @@ test_files(void **state)
 			0);
 		unlink(path[f]);
 	}
-	ms_lane_add_port(&lane, ports[0], 0, FRAME_MAX, true);
+	add_port(ports[0], FRAME_MAX, true);
 	for (uint32_t i = 0; i < MS_BURST; i++)
 		frames[i] = make(i, 50, 100 + i, 1 + i % 5, 1 | (i % 2 == 0 ? 2 : 4));
 	done_n = ms_lane_burst(&lane, frames, MS_BURST, done);
@@ -272,7 +293,7 @@ static void
 test_one_port(void **state)
 {
 	lane.clones = NULL;
-	ms_lane_add_port(&lane, ports[0], 0, FRAME_MAX, true);
+	add_port(ports[0], FRAME_MAX, true);
 	for (uint32_t segments = 1; segments < 6; segments++) {
 		struct ms_frame frame = make(segments, 50, 600, segments, 1);
 		struct rte_mbuf *m;
@@ -333,7 +354,7 @@ test_empty_segments(void **state)
 		{{20, 20, 20, 20, 20}, 99, 1, 1},
 	};
 
-	ms_lane_add_port(&lane, ports[0], 0, FRAME_MAX, true);
+	add_port(ports[0], FRAME_MAX, true);
 	for (unsigned int i = 0; i < RTE_DIM(cases); i++) {
 		struct rte_mbuf *m;
 
@@ -359,7 +380,7 @@ test_several_ports(void **state)
 	uint64_t counts[PORTS] = {0}, sums[PORTS] = {0};
 
 	for (unsigned int p = 0; p < PORTS; p++)
-		ms_lane_add_port(&lane, ports[p], 0, FRAME_MAX, true);
+		add_port(ports[p], FRAME_MAX, true);
 	for (uint32_t round = 0; round < 500; round++) {
 		uint16_t n = (uint16_t)(rand() % 16), expected = 0;
 		struct ms_frame frames[MS_BURST];
@@ -406,7 +427,7 @@ test_port_full(void **state)
 {
 	struct rte_mbuf *m;
 
-	ms_lane_add_port(&lane, ports[0], 0, FRAME_MAX, true);
+	add_port(ports[0], FRAME_MAX, true);
 	for (uint32_t i = 0; i < RING + 100; i++)
 		send_one(make(i, 50, 100, 1, 1));
 	assert_ledger(0, RING + 100, RING, RING * 100);
@@ -425,8 +446,8 @@ test_port_length(void **state)
 {
 	struct rte_mbuf *m;
 
-	ms_lane_add_port(&lane, ports[0], 0, 1514, true);
-	ms_lane_add_port(&lane, ports[1], 0, FRAME_MAX, true);
+	add_port(ports[0], 1514, true);
+	add_port(ports[1], FRAME_MAX, true);
 	send_one(make(1, 50, 1514, 1, 1));
 	send_one(make(2, 50, 1515, 1, 1));
 	send_one(make(3, 50, 1515, 3, 3)); /* short enough for the other port */
@@ -450,8 +471,8 @@ test_port_segments(void **state)
 {
 	struct rte_mbuf *m;
 
-	ms_lane_add_port(&lane, ports[0], 0, FRAME_MAX, false);
-	ms_lane_add_port(&lane, ports[1], 0, FRAME_MAX, false);
+	add_port(ports[0], FRAME_MAX, false);
+	add_port(ports[1], FRAME_MAX, false);
 	for (uint32_t i = 0; i < 50; i++) {
 		send_one(make(i, 50, 1000, 1 + i % 7, 3));
 		for (unsigned int p = 0; p < 2; p++) {
@@ -477,7 +498,7 @@ test_no_mbuf(void **state)
 	struct rte_mbuf *held[CLONES], *m;
 
 	for (unsigned int p = 0; p < PORTS; p++)
-		ms_lane_add_port(&lane, ports[p], 0, FRAME_MAX, true);
+		add_port(ports[p], FRAME_MAX, true);
 	assert_int_equal(rte_pktmbuf_alloc_bulk(clones, held, CLONES - 1), 0);
 	send_one(make(1, 50, 100, 1, 7)); /* two clones are needed, one is there */
 	send_one(make(2, 50, 300, 3, 6)); /* as many as segments are needed */
@@ -497,6 +518,156 @@ test_no_mbuf(void **state)
 	assert_ledger(2, 2, 2, 400);
 }
 
+static void
+release_all(unsigned int port, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		rte_pktmbuf_free(receive(port));
+	assert_null(receive(port));
+}
+
+/* A port that stood still is asked once a burst, and gets its time again when it has taken one. */
+static void
+test_port_stands_still(void **state)
+{
+	add_port(ports[0], FRAME_MAX, true);
+	for (uint32_t i = 0; i < RING + 2; i++)
+		send_one(make(i, 50, 100, 1, 1));
+	assert_int_equal(lane.outputs[0].port.full, 1);
+	assert_int_equal(drops(0, MS_DROP_PORT_FULL), 2);
+	rte_pktmbuf_free(receive(0));
+	send_one(make(1, 50, 100, 1, 1));
+	assert_int_equal(lane.outputs[0].port.full, 0);
+	assert_ledger(0, RING + 3, RING + 1, (RING + 1) * 100);
+	release_all(0, RING);
+}
+
+/* Without its port, or while the link is down, an output drops, and says why; others go on. */
+static void
+test_port_down(void **state)
+{
+	add_port(ports[0], FRAME_MAX, true);
+	add_port(ports[1], FRAME_MAX, true);
+	atomic_store(&destinations[0].ports[0].id, MS_PORT_GONE);
+	send_one(make(1, 50, 100, 1, 3));
+	atomic_store(&destinations[0].ports[0].id, ports[0]);
+	atomic_store(&destinations[0].ports[0].down, true);
+	send_one(make(2, 50, 100, 3, 3));
+	atomic_store(&destinations[0].ports[0].down, false);
+	send_one(make(3, 50, 100, 1, 3));
+	assert_ledger(0, 3, 1, 100);
+	assert_int_equal(drops(0, MS_DROP_PORT_DOWN), 2);
+	assert_ledger(1, 3, 3, 300);
+	release_all(0, 1);
+	release_all(1, 3);
+}
+
+static void *
+receive_later(void *arg)
+{
+	usleep(20000);
+	rte_pktmbuf_free(receive(0));
+	return NULL;
+}
+
+/* A lane that waits does so while a port is full, but not for one that is gone or at the end. */
+static void
+test_port_waits(void **state)
+{
+	pthread_t reader;
+
+	lane.wait = true;
+	add_port(ports[0], FRAME_MAX, true);
+	for (uint32_t i = 0; i < RING; i++)
+		send_one(make(i, 50, 100, 1, 1));
+	assert_int_equal(pthread_create(&reader, NULL, receive_later, NULL), 0);
+	send_one(make(RING, 50, 100, 1, 1));
+	pthread_join(reader, NULL);
+	assert_ledger(0, RING + 1, RING + 1, (RING + 1) * 100);
+	atomic_store(&lane.deadline, 1); /* long ago */
+	send_one(make(1, 50, 100, 1, 1));
+	assert_int_equal(drops(0, MS_DROP_PORT_FULL), 1);
+	atomic_store(&lane.deadline, 0);
+	atomic_store(&destinations[0].ports[0].id, MS_PORT_GONE);
+	send_one(make(1, 50, 100, 1, 1));
+	assert_int_equal(drops(0, MS_DROP_PORT_DOWN), 1);
+	release_all(0, RING);
+}
+
+/* By flow, evenly, in order, whatever the lane, whose flows' hashes have their upper bits alike. */
+static void
+test_spreads(void **state)
+{
+	uint16_t got[PORTS] = {0};
+	struct ms_output_ports *to = &destinations[0];
+	uint16_t port_of[256];
+
+	ms_output_ports_init(to, PORTS, 1);
+	for (unsigned int p = 0; p < PORTS; p++)
+		fill_in(&to->ports[p], ports[p], FRAME_MAX, true);
+	ms_lane_add_port(&lane, to, 0);
+	memset(port_of, 0xff, sizeof(port_of));
+	for (uint32_t round = 0; round < 40; round++) {
+		struct ms_frame frames[MS_BURST];
+		struct rte_mbuf *done[MS_BURST];
+
+		for (uint32_t i = 0; i < MS_BURST; i++) {
+			uint32_t flow = (uint32_t)rand() % 256;
+
+			frames[i] = make(round * MS_BURST + i, 50, 100 + flow, 1, 1);
+			/* flows of the last of four workers */
+			frames[i].mbuf->hash.rss = UINT32_C(0xc0000000) | flow << 22 | flow;
+		}
+		assert_int_equal(ms_lane_burst(&lane, frames, MS_BURST, done), 0);
+		for (uint16_t p = 0; p < PORTS; p++) {
+			uint64_t last = 0;
+			struct rte_mbuf *m;
+
+			while ((m = receive(p)) != NULL) {
+				uint32_t flow = m->pkt_len - 100;
+
+				assert_true(port_of[flow] == UINT16_MAX || port_of[flow] == p);
+				port_of[flow] = p;
+				for (uint64_t i = last; i < MS_BURST; i++) {
+					if (frames[i].mbuf == m)
+						last = i + 1;
+				}
+				assert_true(last > 0);
+				assert_ptr_equal(frames[last - 1].mbuf, m);
+				got[p]++;
+				rte_pktmbuf_free(m);
+			}
+		}
+	}
+	for (unsigned int p = 0; p < PORTS; p++)
+		assert_in_range(got[p], 40 * MS_BURST / PORTS / 2, 40 * MS_BURST / PORTS * 2);
+	assert_int_equal(got[0] + got[1] + got[2], 40 * MS_BURST);
+	assert_int_equal(ms_count_read(&lane.outputs[0].ledger.written), 40 * MS_BURST);
+}
+
+/* A port that stands still, or is gone, takes its own flows with it and no others. */
+static void
+test_spreads_around_a_stop(void **state)
+{
+	struct ms_output_ports *to = &destinations[0];
+	uint64_t written;
+
+	ms_output_ports_init(to, 2, 1);
+	fill_in(&to->ports[0], MS_PORT_GONE, FRAME_MAX, true);
+	fill_in(&to->ports[1], ports[1], FRAME_MAX, true);
+	ms_lane_add_port(&lane, to, 0);
+	for (uint32_t i = 0; i < 200; i++) {
+		struct ms_frame frame = make(i, 50, 100, 1, 1);
+
+		frame.mbuf->hash.rss = i * UINT32_C(0x01234567);
+		send_one(frame);
+	}
+	written = ms_count_read(&lane.outputs[0].ledger.written);
+	assert_in_range(written, 50, 150);
+	assert_int_equal(drops(0, MS_DROP_PORT_DOWN), 200 - written);
+	release_all(1, (uint32_t)written);
+}
+
 #define EACH(test) cmocka_unit_test_setup_teardown(test, begin, end)
 
 int
@@ -513,6 +684,11 @@ main(void)
 		EACH(test_port_length),
 		EACH(test_port_segments),
 		EACH(test_no_mbuf),
+		EACH(test_port_stands_still),
+		EACH(test_port_down),
+		EACH(test_port_waits),
+		EACH(test_spreads),
+		EACH(test_spreads_around_a_stop),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
