@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "common/ethdev.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include <bsd/string.h>
@@ -49,6 +50,20 @@ arguments(uint16_t port)
 		return "";
 	devargs = rte_dev_devargs(info.device);
 	return devargs != NULL && devargs->args != NULL ? devargs->args : "";
+}
+
+char *
+ethdev_arguments(uint16_t port)
+{
+	const char *args = arguments(port);
+	struct rte_eth_dev_info info;
+	const char *name = ethdev_name(port);
+	char *text;
+
+	/* a port is not always called as its device is */
+	if (rte_eth_dev_info_get(port, &info) == 0 && info.device != NULL)
+		name = rte_dev_name(info.device);
+	return asprintf(&text, "%s%s%s", name, args[0] != '\0' ? "," : "", args) >= 0 ? text : NULL;
 }
 
 bool

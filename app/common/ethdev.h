@@ -14,6 +14,12 @@ bool ethdev_replays(uint16_t port);
 /* The capture file comes to an end (no infinite_rx=1). */
 bool ethdev_replay_ends(uint16_t port);
 
+/*
+ * Name and arguments of the port's device, as --vdev and -a take them, for rte_dev_probe(). The
+ * caller's to free; NULL if there is no memory.
+ */
+char *ethdev_arguments(uint16_t port);
+
 /* The port's name; static, valid while the port exists. */
 const char *ethdev_name(uint16_t port);
 

@@ -10,10 +10,12 @@
 #include <rte_launch.h>
 #include <rte_timer.h>
 
+#include "plug.h"
 #include "reload.h"
 
 #define SECOND_NS UINT64_C(1000000000)
 #define MS_NS     UINT64_C(1000000)
+#define LOOK_NS   (SECOND_NS / 5) /* how often ports are looked at */
 
 static void
 wanted_signals(sigset_t *set)
@@ -87,12 +89,13 @@ is_over(const struct sink *sink, struct watch *watch, uint64_t now)
 	       (stop->idle_ms != 0 && now - watch->changed_ns >= stop->idle_ms * MS_NS);
 }
 
-/* How long to sleep: a second, or less where a stop condition needs a closer look. */
+/* How long to sleep: until the next look at ports, or less where a stop condition needs a closer
+ * look. */
 static uint64_t
 nap(const struct sink *sink, uint64_t now)
 {
 	const struct cli_autostop *stop = &sink->options.autostop;
-	uint64_t ns = SECOND_NS, elapsed = now - sink->start_ns;
+	uint64_t ns = LOOK_NS, elapsed = now - sink->start_ns;
 
 	if (stop->packets != 0)
 		ns = 10 * MS_NS;
@@ -117,6 +120,7 @@ control_run(struct sink *sink)
 			reload(sink);
 		else if (sig != 0)
 			return;
+		plug_work(sink);
 		now = now_ns();
 		if (now - housekept >= SECOND_NS) {
 			ms_timestamp_recalibrate(&sink->clock);

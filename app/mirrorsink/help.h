@@ -28,7 +28,7 @@ static const char sink_help[] =
 	"  -a, --autostop COND    duration:SECONDS, packets:N or idle:MILLISECONDS, repeatable,\n"
 	"                         the first to hold stops\n"
 	"      --when-full HOW    what is done when a ring, a file's buffers or a port are full: "
-        "drop\n"
+	"drop\n"
 	"                         (and count) or wait (default: wait if all mirror ports replay\n"
 	"                         capture files, else drop)\n"
 	"      --vxlan-port N     UDP port of VXLAN (default 4789)\n"

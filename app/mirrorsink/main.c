@@ -15,6 +15,7 @@
 #include "control.h"
 #include "explain.h"
 #include "outputs.h"
+#include "plug.h"
 #include "ports.h"
 #include "report.h"
 #include "telemetry.h"
@@ -92,7 +93,8 @@ run(struct sink *sink)
 
 	if (!prepare(sink))
 		return CLI_EXIT_USAGE;
-	if (!ports_start(sink) || ms_timestamp_setup(&sink->clock) != 0 || !outputs_begin(sink)) {
+	if (!plug_begin(sink) || !ports_start(sink) || ms_timestamp_setup(&sink->clock) != 0 ||
+		!outputs_begin(sink)) {
 		outputs_abandon(sink);
 		return CLI_EXIT_USAGE;
 	}
@@ -101,6 +103,7 @@ run(struct sink *sink)
 		warnx("the telemetry socket does not work: no numbers while it runs");
 	start(sink);
 	control_run(sink);
+	plug_end(sink);
 	ok = control_stop(sink);
 	telemetry_end();
 
@@ -114,7 +117,9 @@ run(struct sink *sink)
 int
 main(int argc, char **argv)
 {
-	static struct sink sink = {.lock = PTHREAD_MUTEX_INITIALIZER, .summary_fd = -1};
+	static struct sink sink = {.lock = PTHREAD_MUTEX_INITIALIZER,
+		.plug.answered = PTHREAD_COND_INITIALIZER,
+		.summary_fd = -1};
 	struct ms_config_error error;
 	struct ms_config *config;
 	int eal_argc, status;

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Ports. A mirror port has a receive queue for each rx lcore, as far as its device goes; an output
- * port has a transmit queue for each lane, since lanes share nothing; the exception port has one
- * for each rx lcore. Drivers that insist on as many queues one way as the other get them.
+ * Ports: what each is for, and the packet buffers that they share. port.c has what is done with
+ * one.
  */
 #include "ports.h"
 
@@ -15,8 +14,8 @@
 
 #include "common/ethdev.h"
 #include "outputs.h"
+#include "port.h"
 
-#define MTU_MAX      9216 /* what ENA takes */
 #define MBUFS_MIN    8192
 #define MBUFS_REPLAY 1024
 
@@ -52,9 +51,14 @@ claim(struct sink *sink, const char *who, const char *name, enum sink_role role)
 		cli_wrong("%s: '%s' is %s already", who, name, roles[other->role]);
 		return NULL;
 	}
-	port = &sink->ports[sink->ports_n++];
-	*port = (struct sink_port){.role = role, .id = id};
+	port = &sink->ports[sink->ports_n];
+	*port = (struct sink_port){.role = role, .id = id, .device = ethdev_arguments(id)};
 	strlcpy(port->name, ethdev_name(id), sizeof(port->name));
+	if (port->device == NULL) {
+		cli_wrong("out of memory");
+		return NULL;
+	}
+	sink->ports_n++;
 	return port;
 }
 
@@ -212,156 +216,19 @@ make_pools(struct sink *sink)
 	return sink->clones != NULL || cli_wrong("no memory for clones: give the EAL more with -m");
 }
 
-/* What a device takes of what we would like. */
-static void
-choose_offloads(const struct rte_eth_dev_info *info, struct rte_eth_conf *conf, uint16_t rx)
-{
-	conf->rxmode.offloads = info->rx_offload_capa & RTE_ETH_RX_OFFLOAD_SCATTER;
-	conf->txmode.offloads = info->tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
-	conf->rx_adv_conf.rss_conf.rss_hf =
-		info->flow_type_rss_offloads & (RTE_ETH_RSS_IP | RTE_ETH_RSS_UDP);
-	if (rx > 1 && conf->rx_adv_conf.rss_conf.rss_hf != 0)
-		conf->rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
-}
-
-static int
-setup_queues(const struct sink *sink, uint16_t port, uint16_t rx, uint16_t tx)
-{
-	uint16_t rx_desc = SINK_RX_DESC, tx_desc = SINK_TX_DESC;
-	int socket = rte_eth_dev_socket_id(port);
-	int rc = rte_eth_dev_adjust_nb_rx_tx_desc(port, &rx_desc, &tx_desc);
-
-	for (uint16_t q = 0; rc == 0 && q < rx; q++)
-		rc = rte_eth_rx_queue_setup(
-			port, q, rx_desc, (unsigned int)socket, NULL, sink->pool);
-	for (uint16_t q = 0; rc == 0 && q < tx; q++)
-		rc = rte_eth_tx_queue_setup(port, q, tx_desc, (unsigned int)socket, NULL);
-	return rc;
-}
-
-/* As many queues as the lcores need, or as the device has. */
-static bool
-choose_queues(const struct sink *sink, struct sink_port *port)
-{
-	struct rte_eth_dev_info info;
-	int rc = rte_eth_dev_info_get(port->id, &info);
-
-	if (rc != 0)
-		return cli_wrong("port %s: %s", port->name, strerror(-rc));
-	if (port->role == SINK_MIRROR) {
-		port->tx = RTE_MIN(info.max_tx_queues, 1);
-		return true;
-	}
-	port->rx = port->role == SINK_EXCEPTION;
-	port->tx = port->role == SINK_EXCEPTION
-	                   ? sink->rx_n
-	                   : sink->lanes_n * sink->output_ports[port->output]->queues;
-	return port->tx <= info.max_tx_queues ||
-	       cli_wrong("port %s has %u transmit queues, but needs %u, so that no two of %u "
-			 "lcores that send on it share one: give it more queues, or use fewer "
-			 "workers (-W)",
-		       port->name, info.max_tx_queues, port->tx,
-		       port->role == SINK_EXCEPTION ? sink->rx_n : sink->lanes_n);
-}
-
-/*
- * Configures and starts one port. net_tap wants as many queues one way as the other, and complains
- * about anything else; other drivers of that kind are asked again.
- */
-static bool
-start_port(const struct sink *sink, struct sink_port *port)
-{
-	struct rte_eth_conf conf = {0};
-	struct rte_eth_dev_info info;
-	uint16_t rx = port->rx, tx = port->tx, id = port->id;
-	int rc = rte_eth_dev_info_get(id, &info);
-
-	if (rc != 0)
-		return cli_wrong("port %s: %s", port->name, strerror(-rc));
-	if (strcmp(info.driver_name, "net_tap") == 0)
-		rx = tx = RTE_MAX(rx, tx);
-	choose_offloads(&info, &conf, rx);
-	rc = rte_eth_dev_configure(id, rx, tx, &conf);
-	if (rc != 0 && rx != tx) {
-		rx = tx = RTE_MAX(rx, tx);
-		rc = rte_eth_dev_configure(id, rx, tx, &conf);
-	}
-	if (rc == 0)
-		rc = setup_queues(sink, id, rx, tx);
-	if (rc == 0)
-		rc = rte_eth_dev_start(id);
-	if (rc != 0)
-		return cli_wrong("port %s does not start with %u receive and %u transmit queues: "
-				 "%s%s",
-			port->name, rx, tx, strerror(-rc),
-			rc == -ENOMEM || ethdev_replays(id)
-				? "; more packet buffers (--mbufs) may help"
-				: "");
-	return true;
-}
-
-/*
- * Mirrored packets are 50 to 94 bytes longer than what the source's MTU lets through. Only a NIC,
- * which is this program's alone, gets a larger MTU unasked.
- */
-static bool
-raise_mtu(uint16_t port, uint32_t asked)
-{
-	struct rte_eth_dev_info info;
-	uint16_t mtu = (uint16_t)asked;
-	int rc;
-
-	if (mtu == 0) {
-		if (!ethdev_is_pci(port) || rte_eth_dev_info_get(port, &info) != 0)
-			return true;
-		mtu = RTE_MIN(info.max_mtu, MTU_MAX);
-	}
-	rc = rte_eth_dev_set_mtu(port, mtu);
-	if (rc != 0 && asked != 0)
-		return cli_wrong("--mtu: port %s does not take %u: %s", ethdev_name(port), mtu,
-			strerror(-rc));
-	return true;
-}
-
-/* Tells the lanes of an output what its port takes, and that it is there. */
-static void
-publish_output(struct sink_port *port)
-{
-	struct ms_output_port *lanes = port->lanes;
-	struct rte_eth_dev_info info;
-	uint16_t mtu;
-
-	lanes->max_length = MS_LENGTH_MAX;
-	lanes->segments = false;
-	if (rte_eth_dev_info_get(port->id, &info) == 0) {
-		/* a driver that receives any length keeps no MTU; two VLAN tags may come on top */
-		if (info.max_rx_pktlen < UINT16_MAX && rte_eth_dev_get_mtu(port->id, &mtu) == 0)
-			lanes->max_length = mtu + RTE_ETHER_HDR_LEN + 2 * RTE_VLAN_HLEN;
-		lanes->segments = (info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS) != 0;
-	}
-	/* pairs with the acquire of those who send */
-	atomic_store_explicit(&lanes->id, port->id, memory_order_release);
-}
-
 bool
 ports_start(struct sink *sink)
 {
 	for (uint16_t i = 0; i < sink->ports_n; i++) {
-		if (!choose_queues(sink, &sink->ports[i]))
+		if (!port_choose_queues(sink, &sink->ports[i]))
 			return false;
 	}
 	if (!make_pools(sink))
 		return false;
 	for (uint16_t i = 0; i < sink->ports_n; i++) {
-		struct sink_port *port = &sink->ports[i];
-		bool mirror = port->role == SINK_MIRROR;
-
-		if (!start_port(sink, port) ||
-			(port->role != SINK_EXCEPTION &&
-				!raise_mtu(port->id, mirror ? sink->options.mtu : 0)))
+		if (!port_start(sink, &sink->ports[i]))
 			return false;
-		if (port->role == SINK_OUTPUT)
-			publish_output(port);
+		port_publish(sink, &sink->ports[i]);
 	}
 	return true;
 }
@@ -377,6 +244,10 @@ ports_stop(struct sink *sink)
 	}
 	for (uint32_t i = 0; i < MS_OUTPUTS_MAX; i++)
 		free(sink->output_ports[i]);
+	for (uint16_t i = 0; i < sink->ports_n; i++) {
+		free(sink->ports[i].device);
+		free(sink->ports[i].counted);
+	}
 	rte_mempool_free(sink->pool);
 	rte_mempool_free(sink->clones);
 }

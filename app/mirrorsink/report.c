@@ -241,24 +241,29 @@ static void
 print_devices(const struct sink *sink, FILE *out)
 {
 	for (uint16_t i = 0; i < sink->mirrors_n; i++) {
-		struct rte_eth_stats stats;
-
+		struct sink_device_counter list[TOTALS_DEVICE_MAX];
+		uint32_t n = totals_device(sink->mirrors[i], list);
+		uint64_t missed = totals_device_value(list, n, "imissed");
+		uint64_t nombuf = totals_device_value(list, n, "rx_nombuf");
+		uint64_t errors = totals_device_value(list, n, "ierrors");
 		const char *name = sink->mirrors[i]->name;
 
-		if (rte_eth_stats_get(sink->mirrors[i]->id, &stats) != 0)
-			continue;
-		if (stats.imissed != 0)
+		if (missed != 0)
 			fprintf(out,
 				"%s: %" PRIu64 " packets missed: its queues were full, or they did "
 				"not fit them\n",
-				name, stats.imissed);
-		if (stats.rx_nombuf != 0)
+				name, missed);
+		if (nombuf != 0)
 			fprintf(out,
 				"%s: %" PRIu64 " times no packet buffer was left: give more with "
 				"--mbufs\n",
-				name, stats.rx_nombuf);
-		if (stats.ierrors != 0)
-			fprintf(out, "%s: %" PRIu64 " packets with errors\n", name, stats.ierrors);
+				name, nombuf);
+		if (errors != 0)
+			fprintf(out, "%s: %" PRIu64 " packets with errors\n", name, errors);
+	}
+	for (uint16_t i = 0; i < sink->ports_n; i++) {
+		if (sink->ports[i].id == SINK_PORT_NONE)
+			fprintf(out, "%s: gone\n", sink->ports[i].name);
 	}
 }
 

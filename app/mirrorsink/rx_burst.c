@@ -207,10 +207,15 @@ poll_queues(struct sink_rx *rx)
 	unsigned int sum = 0;
 
 	for (uint16_t q = 0; q < rx->queues_n; q++) {
-		uint16_t room = budget_take(rx->budget), n = 0;
+		/* pairs with the release of port.c: the device is ready */
+		uint16_t port = atomic_load_explicit(&rx->queues[q].port, memory_order_acquire);
+		uint16_t room, n = 0;
 
+		if (port == SINK_PORT_NONE)
+			continue;
+		room = budget_take(rx->budget);
 		if (room > 0)
-			n = rte_eth_rx_burst(rx->queues[q].port, rx->queues[q].queue, mbufs, room);
+			n = rte_eth_rx_burst(port, rx->queues[q].queue, mbufs, room);
 		budget_return(rx->budget, room - n);
 		if (n > 0)
 			rx_burst(rx, mbufs, n);

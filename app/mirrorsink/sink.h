@@ -74,17 +74,40 @@ enum sink_role { SINK_MIRROR, SINK_OUTPUT, SINK_EXCEPTION };
 
 struct sink_port {
 	char name[RTE_ETH_NAME_MAX_LEN];
+	char *device; /* name and arguments of its device, to attach it again */
 	enum sink_role role;
-	uint16_t id; /* ethdev */
+	uint16_t id; /* ethdev; SINK_PORT_NONE: gone */
 	uint16_t rx; /* queues that are wanted, and then those that there are */
 	uint16_t tx;
-	uint32_t output;              /* whose port it is, if it is one of an output's */
-	struct ms_output_port *lanes; /* the same port as lanes see it */
+	uint32_t output;                     /* whose port it is, if it is one of an output's */
+	struct ms_output_port *lanes;        /* the same port as lanes see it; NULL: no output's */
+	bool down;                           /* its link */
+	struct sink_leaving *leaving;        /* withdrawn, but not closed yet; NULL: it is not */
+	struct sink_device_counter *counted; /* by devices that it had before; NULL: nothing */
+	uint32_t counted_n;
+};
+
+/* What somebody asks of control about a port, and what devices say. */
+enum sink_plug_action { SINK_PLUG_NONE, SINK_PLUG_ATTACH, SINK_PLUG_DETACH };
+
+#define SINK_PLUG_TEXT 128 /* what telemetry takes */
+
+struct sink_plug {
+	_Atomic(unsigned int) events[RTE_MAX_ETHPORTS]; /* by ethdev; any thread */
+	/* under sink.lock */
+	pthread_cond_t answered;
+	enum sink_plug_action action;
+	char name[RTE_ETH_NAME_MAX_LEN];
+	uint64_t answers; /* so many so far; the last one: */
+	int rc;
+	char text[SINK_PLUG_TEXT];
+	bool ended;
 };
 
 struct sink_queue {
-	uint16_t port;
+	_Atomic(uint16_t) port; /* ethdev, or SINK_PORT_NONE; ctl: rw, rx: ro */
 	uint16_t queue;
+	const struct sink_port *of; /* ctl: ro */
 };
 
 /* Packets that may still be received, for --autostop packets:N; shared by all rx lcores. */
@@ -187,7 +210,8 @@ struct sink {
 	bool stdout_taken;               /* an output writes to standard output */
 	_Atomic(int) stage;              /* enum sink_stage; ctl: rw, lcores: ro */
 	struct sink_budget budget;
-	uint64_t start_ns;    /* monotonic */
+	uint64_t start_ns; /* monotonic */
+	struct sink_plug plug;
 	pthread_mutex_t lock; /* keeps telemetry away while control publishes a ruleset */
 };
 

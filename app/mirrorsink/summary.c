@@ -34,7 +34,7 @@ device(const struct sink *sink)
 
 	for (uint16_t i = 0; i < sink->mirrors_n; i++) {
 		struct sink_device_counter list[TOTALS_DEVICE_MAX];
-		uint32_t n = totals_device(sink->mirrors[i]->id, list);
+		uint32_t n = totals_device(sink->mirrors[i], list);
 		json_t *port = json_object();
 
 		for (uint32_t c = 0; c < n; c++)

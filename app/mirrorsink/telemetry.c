@@ -16,14 +16,17 @@
 #include <rte_telemetry.h>
 #include <rte_version.h>
 
+#include "plug.h"
 #include "totals.h"
+
+#define ATTACH "/mirrorsink/attach"
+#define DETACH "/mirrorsink/detach"
 
 /* Elements of a page; each is some 150 to 250 bytes of JSON. */
 #define PAGE 48
 
-/* The sink that is asked; commands have no argument of their own. Under lock. */
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct sink *asked;
+/* The sink that is asked, or NULL; commands have no argument of their own. */
+static _Atomic(struct sink *) asked;
 
 static void
 add_number(struct rte_tel_data *d, const char *name, uint64_t value)
@@ -245,17 +248,20 @@ static int
 ports(const struct sink *sink, uint64_t first, struct rte_tel_data *d)
 {
 	rte_tel_data_start_dict(d);
-	for (uint64_t i = first; i < sink->mirrors_n; i++) {
+	for (uint64_t i = first; i < sink->ports_n; i++) {
+		const struct sink_port *port = &sink->ports[i];
 		struct sink_device_counter list[TOTALS_DEVICE_MAX];
-		uint32_t n = totals_device(sink->mirrors[i]->id, list);
-		struct rte_tel_data *port = new_dict();
+		uint32_t n = totals_device(port, list);
+		struct rte_tel_data *dict = new_dict();
 
-		if (port == NULL)
+		if (dict == NULL)
 			return -ENOMEM;
-		rte_tel_data_add_dict_string(port, "name", sink->mirrors[i]->name);
+		rte_tel_data_add_dict_string(dict, "name", port->name);
+		rte_tel_data_add_dict_string(dict, "role", totals_role(port->role));
+		rte_tel_data_add_dict_string(dict, "state", totals_port_state(port));
 		for (uint32_t c = 0; c < n; c++)
-			add_number(port, list[c].name, list[c].value);
-		add_element(d, i, port);
+			add_number(dict, list[c].name, list[c].value);
+		add_element(d, i, dict);
 	}
 	return 0;
 }
@@ -269,46 +275,77 @@ static const struct {
 	{"/mirrorsink/sessions", "Sessions. Parameter: index of the first of a page", sessions},
 	{"/mirrorsink/rules", "Hits of rules. Parameter: index of the first of a page", rules},
 	{"/mirrorsink/outputs", "The ledger of each output. No parameters", outputs},
-	{"/mirrorsink/ports", "What the devices of mirror ports count. No parameters", ports},
+	{"/mirrorsink/ports", "Ports, and what their devices count. No parameters", ports},
 };
 
 static int
 answer(const char *cmd, const char *params, struct rte_tel_data *d)
 {
 	uint64_t first = params != NULL ? strtoull(params, NULL, 10) : 0;
+	struct sink *sink = atomic_load(&asked);
 	int rc = -ESHUTDOWN;
 
-	pthread_mutex_lock(&lock);
-	for (size_t i = 0; asked != NULL && i < RTE_DIM(commands); i++) {
-		if (strcmp(cmd, commands[i].name) != 0)
-			continue;
-		pthread_mutex_lock(&asked->lock);
-		rc = commands[i].answer(asked, first, d);
-		pthread_mutex_unlock(&asked->lock);
+	if (sink == NULL)
+		return rc;
+	pthread_mutex_lock(&sink->lock);
+	for (size_t i = 0; atomic_load(&asked) != NULL && i < RTE_DIM(commands); i++) {
+		if (strcmp(cmd, commands[i].name) == 0)
+			rc = commands[i].answer(sink, first, d);
 	}
-	pthread_mutex_unlock(&lock);
+	pthread_mutex_unlock(&sink->lock);
 	return rc;
+}
+
+/* Attaches or detaches a port, which control does; the lock is free meanwhile. */
+static int
+plug(const char *cmd, const char *params, struct rte_tel_data *d)
+{
+	enum sink_plug_action action =
+		strcmp(cmd, ATTACH) == 0 ? SINK_PLUG_ATTACH : SINK_PLUG_DETACH;
+	struct sink *sink = atomic_load(&asked);
+	char text[SINK_PLUG_TEXT] = "name the port: " ATTACH ",net_tap0";
+	int rc = -ESHUTDOWN;
+
+	if (sink == NULL)
+		return rc;
+	pthread_mutex_lock(&sink->lock);
+	if (params == NULL)
+		rc = -EINVAL;
+	else if (atomic_load(&asked) != NULL)
+		rc = plug_ask(sink, action, params, text);
+	pthread_mutex_unlock(&sink->lock);
+	rte_tel_data_start_dict(d);
+	rte_tel_data_add_dict_int(d, "done", rc == 0);
+	rte_tel_data_add_dict_string(d, "text", text);
+	return 0;
 }
 
 int
 telemetry_begin(struct sink *sink)
 {
-	pthread_mutex_lock(&lock);
-	asked = sink;
-	pthread_mutex_unlock(&lock);
-	for (size_t i = 0; i < RTE_DIM(commands); i++) {
-		int rc = rte_telemetry_register_cmd(commands[i].name, answer, commands[i].help);
+	int rc = 0;
 
-		if (rc != 0)
-			return rc;
-	}
-	return 0;
+	atomic_store(&asked, sink);
+	for (size_t i = 0; rc == 0 && i < RTE_DIM(commands); i++)
+		rc = rte_telemetry_register_cmd(commands[i].name, answer, commands[i].help);
+	if (rc == 0)
+		rc = rte_telemetry_register_cmd(
+			ATTACH, plug, "Takes a port back that was gone. Parameter: its name");
+	if (rc == 0)
+		rc = rte_telemetry_register_cmd(
+			DETACH, plug, "Lets go of a port. Parameter: its name");
+	return rc;
 }
 
 void
 telemetry_end(void)
 {
-	pthread_mutex_lock(&lock);
-	asked = NULL;
-	pthread_mutex_unlock(&lock);
+	struct sink *sink = atomic_load(&asked);
+
+	if (sink == NULL)
+		return;
+	/* whoever answers now has the lock, and those who wait for it look again */
+	pthread_mutex_lock(&sink->lock);
+	atomic_store(&asked, NULL);
+	pthread_mutex_unlock(&sink->lock);
 }

@@ -77,7 +77,7 @@ share_queues(struct sink *sink)
 						 "the EAL more lcores",
 					SINK_QUEUES_MAX);
 			least->queues[least->queues_n++] =
-				(struct sink_queue){.port = port->id, .queue = q};
+				(struct sink_queue){.port = SINK_PORT_NONE, .queue = q, .of = port};
 		}
 	}
 	return true;
@@ -269,6 +269,33 @@ topology_free(struct sink *sink)
 		free_dedup(sink->dedups[i]);
 		free(sink->lanes[i]);
 	}
+}
+
+void
+topology_mark(const struct sink *sink, struct topology_mark *mark)
+{
+	for (uint16_t r = 0; r < sink->rx_n; r++)
+		mark->rx[r] = ms_count_read(&sink->rx[r]->rounds);
+	for (uint16_t w = 0; w < sink->workers_n; w++)
+		mark->workers[w] = ms_count_read(&sink->workers[w]->rounds);
+}
+
+/*
+ * A round that had begun at the mark may have read what was changed before it, and so may the next
+ * one, whose reads can be done before the count of the first is seen.
+ */
+bool
+topology_passed(const struct sink *sink, const struct topology_mark *mark)
+{
+	for (uint16_t r = 0; r < sink->rx_n; r++) {
+		if (ms_count_read(&sink->rx[r]->rounds) < mark->rx[r] + 2)
+			return false;
+	}
+	for (uint16_t w = 0; w < sink->workers_n; w++) {
+		if (ms_count_read(&sink->workers[w]->rounds) < mark->workers[w] + 2)
+			return false;
+	}
+	return true;
 }
 
 void

@@ -261,13 +261,14 @@ add_xstats(uint16_t port, struct sink_device_counter *list, uint32_t n)
 	return n;
 }
 
-uint32_t
-totals_device(uint16_t port, struct sink_device_counter *list)
+/* What the device that is there now counts. */
+static uint32_t
+read_device(uint16_t port, struct sink_device_counter *list)
 {
 	struct rte_eth_stats stats;
 	uint32_t n = 0;
 
-	if (rte_eth_stats_get(port, &stats) != 0)
+	if (port == SINK_PORT_NONE || rte_eth_stats_get(port, &stats) != 0)
 		return 0;
 	list[n++] = (struct sink_device_counter){"ipackets", stats.ipackets};
 	list[n++] = (struct sink_device_counter){"ibytes", stats.ibytes};
@@ -278,4 +279,50 @@ totals_device(uint16_t port, struct sink_device_counter *list)
 	list[n++] = (struct sink_device_counter){"obytes", stats.obytes};
 	list[n++] = (struct sink_device_counter){"oerrors", stats.oerrors};
 	return add_xstats(port, list, n);
+}
+
+uint32_t
+totals_device(const struct sink_port *port, struct sink_device_counter *list)
+{
+	uint32_t n = read_device(port->id, list);
+
+	for (uint32_t c = 0; c < port->counted_n; c++) {
+		const struct sink_device_counter *before = &port->counted[c];
+		uint32_t i = 0;
+
+		while (i < n && strcmp(list[i].name, before->name) != 0)
+			i++;
+		if (i < n)
+			list[i].value += before->value;
+		else if (n < TOTALS_DEVICE_MAX)
+			list[n++] = *before;
+	}
+	return n;
+}
+
+uint64_t
+totals_device_value(const struct sink_device_counter *list, uint32_t n, const char *name)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		if (strcmp(list[i].name, name) == 0)
+			return list[i].value;
+	}
+	return 0;
+}
+
+const char *
+totals_role(enum sink_role role)
+{
+	static const char *const names[] = {
+		[SINK_MIRROR] = "mirror", [SINK_OUTPUT] = "output", [SINK_EXCEPTION] = "exception"};
+
+	return names[role];
+}
+
+const char *
+totals_port_state(const struct sink_port *port)
+{
+	if (port->id == SINK_PORT_NONE)
+		return "gone";
+	return port->down ? "down" : "up";
 }

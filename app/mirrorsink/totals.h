@@ -82,6 +82,12 @@ const char *totals_output_type(enum ms_output_type type);
 /* "ingress", "egress" */
 const char *totals_direction(uint8_t direction);
 
+/* "mirror", "output", "exception" */
+const char *totals_role(enum sink_role role);
+
+/* "up", "down": its link; "gone". Control, or any thread that holds sink.lock. */
+const char *totals_port_state(const struct sink_port *port);
+
 /* A number that a device counts. */
 struct sink_device_counter {
 	char name[64];
@@ -91,6 +97,10 @@ struct sink_device_counter {
 
 /*
  * What a port's device counts: the basic statistics, then those extended ones that tell of loss.
- * Returns how many. Control or telemetry.
+ * What it counted before it was reset, or attached again, is in it. Returns how many. Control or
+ * telemetry.
  */
-uint32_t totals_device(uint16_t port, struct sink_device_counter *list);
+uint32_t totals_device(const struct sink_port *port, struct sink_device_counter *list);
+
+/* One of them by its name, 0 if it is not there. */
+uint64_t totals_device_value(const struct sink_device_counter *list, uint32_t n, const char *name);

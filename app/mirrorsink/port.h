@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* One port: starting it, and telling the lcores of it. Control. Those that may fail say why. */
+#pragma once
+
+#include "sink.h"
+
+/* How many queues it needs; those of a mirror port to receive by are the topology's to say. */
+bool port_choose_queues(const struct sink *sink, struct sink_port *port);
+
+/* Configures and starts the device. */
+bool port_start(const struct sink *sink, struct sink_port *port);
+
+/* Lets the lcores use it. */
+void port_publish(const struct sink *sink, struct sink_port *port);
+
+/*
+ * Tells the lcores not to use it any more. One may still do so in its current round; when each has
+ * begun two more (struct topology_mark), none does.
+ */
+void port_withdraw(const struct sink *sink, struct sink_port *port);
+
+/* Looks whether its link is up, for the lanes too. True if that has changed. */
+bool port_look_at_link(struct sink_port *port);
+
+/* It stood on an interface of the kernel, which is there no more. */
+bool port_lost_interface(const struct sink_port *port);
