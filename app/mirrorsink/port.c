@@ -126,19 +126,58 @@ raise_mtu(uint16_t port, uint32_t asked)
 	return true;
 }
 
+static void
+mac_from_number(struct rte_ether_addr *mac, uint64_t number)
+{
+	for (int i = RTE_ETHER_ADDR_LEN - 1; i >= 0; i--, number >>= 8)
+		mac->addr_bytes[i] = (uint8_t)number;
+}
+
+/* What the frames of an output are wrapped in, if they go on to another target. */
+static bool
+make_headers(const struct sink *sink, const struct sink_port *port)
+{
+	const struct ms_config_output *output = &sink_config(sink)->outputs[port->output];
+	const struct ms_config_vxlan *vxlan = &output->vxlan;
+	struct ms_encap_options options = {
+		.source = vxlan->source.ip,
+		.target = vxlan->target.ip,
+		.family = vxlan->target.family,
+		.port = vxlan->udp_port,
+		.vni = vxlan->vni,
+		.target_mtu = vxlan->target_mtu,
+		.port_base = MS_ENCAP_PORT_BASE,
+		.port_bits = MS_ENCAP_PORT_BITS,
+	};
+	int rc = 0;
+
+	if (output->tenant != MS_TENANT_VXLAN)
+		return true;
+	mac_from_number(&options.target_mac, vxlan->target_mac);
+	mac_from_number(&options.source_mac, vxlan->source_mac);
+	if (vxlan->source_mac == 0)
+		rc = rte_eth_macaddr_get(port->id, &options.source_mac);
+	if (rc == 0)
+		rc = ms_encap_init(&port->lanes->encap, &options);
+	return rc == 0 ||
+	       cli_wrong("port %s: no headers for its packets: %s", port->name, strerror(-rc));
+}
+
 bool
 port_start(const struct sink *sink, struct sink_port *port)
 {
 	uint32_t mtu = port->role == SINK_MIRROR ? sink->options.mtu : 0;
 
 	return start_device(sink, port) &&
-	       (port->role == SINK_EXCEPTION || raise_mtu(port->id, mtu));
+	       (port->role == SINK_EXCEPTION || raise_mtu(port->id, mtu)) &&
+	       (port->role != SINK_OUTPUT || make_headers(sink, port));
 }
 
 /* Tells the lanes of an output what its port takes, and that it is there. */
 static void
-publish_output(const struct sink_port *port)
+publish_output(const struct sink *sink, const struct sink_port *port)
 {
+	bool wraps = sink->output_ports[port->output]->wraps;
 	struct ms_output_port *lanes = port->lanes;
 	struct rte_eth_dev_info info;
 	uint16_t mtu;
@@ -146,9 +185,13 @@ publish_output(const struct sink_port *port)
 	lanes->max_length = MS_LENGTH_MAX;
 	lanes->segments = false;
 	if (rte_eth_dev_info_get(port->id, &info) == 0) {
-		/* a driver that receives any length keeps no MTU; two VLAN tags may come on top */
+		/*
+		 * A driver that receives any length keeps no MTU. Two VLAN tags may come on top,
+		 * but not where the frame is an IP packet of ours.
+		 */
 		if (info.max_rx_pktlen < UINT16_MAX && rte_eth_dev_get_mtu(port->id, &mtu) == 0)
-			lanes->max_length = mtu + RTE_ETHER_HDR_LEN + 2 * RTE_VLAN_HLEN;
+			lanes->max_length =
+				mtu + RTE_ETHER_HDR_LEN + (wraps ? 0 : 2 * RTE_VLAN_HLEN);
 		lanes->segments = (info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS) != 0;
 	}
 	/* pairs with the acquire of those who send */
@@ -175,7 +218,7 @@ port_publish(const struct sink *sink, struct sink_port *port)
 {
 	port_look_at_link(port);
 	if (port->role == SINK_OUTPUT)
-		publish_output(port);
+		publish_output(sink, port);
 	else if (port->role == SINK_MIRROR)
 		publish_mirror(sink, port, port->id);
 }

@@ -7,7 +7,7 @@
 /* How many queues it needs; those of a mirror port to receive by are the topology's to say. */
 bool port_choose_queues(const struct sink *sink, struct sink_port *port);
 
-/* Configures and starts the device. */
+/* Configures and starts the device, and makes what its frames are wrapped in. */
 bool port_start(const struct sink *sink, struct sink_port *port);
 
 /* Lets the lcores use it. */

@@ -72,6 +72,19 @@ add_mirror(struct sink *sink, const char *who, const char *name)
 	return port != NULL;
 }
 
+/* What an output does to frames, so that they tell whose they are. */
+static void
+resolve_tenant(struct sink *sink, const struct ms_config_output *output, struct ms_output_ports *to)
+{
+	to->vlan_tags = output->tenant == MS_TENANT_VLAN   ? 1
+	                : output->tenant == MS_TENANT_QINQ ? 2
+	                                                   : 0;
+	to->wraps = output->tenant == MS_TENANT_VXLAN;
+	if (to->wraps && !output->vxlan.has_vni)
+		to->vnis = sink->registry;
+	sink->hash |= to->ways_n > 1 || to->wraps;
+}
+
 static bool
 resolve_output(struct sink *sink, uint32_t i)
 {
@@ -84,7 +97,7 @@ resolve_output(struct sink *sink, uint32_t i)
 		return cli_wrong("out of memory");
 	sink->output_ports[i] = to;
 	ms_output_ports_init(to, (uint16_t)output->ports_n, (uint16_t)output->queues);
-	sink->hash |= to->ways_n > 1;
+	resolve_tenant(sink, output, to);
 	outputs_place(output, place, sizeof(place));
 	for (uint32_t p = 0; p < output->ports_n; p++) {
 		struct sink_port *port = claim(sink, place, output->ports[p], SINK_OUTPUT);
@@ -189,6 +202,15 @@ mbufs_needed(const struct sink *sink)
 }
 
 static bool
+make_small_pool(const struct sink *sink, const char *name, uint32_t n, uint16_t room,
+	struct rte_mempool **pool)
+{
+	*pool = rte_pktmbuf_pool_create(name, n, sink->cache, 0, room, (int)rte_socket_id());
+	return *pool != NULL ||
+	       cli_wrong("no memory for the pool %s: give the EAL more with -m", name);
+}
+
+static bool
 make_pools(struct sink *sink)
 {
 	/*
@@ -198,6 +220,7 @@ make_pools(struct sink *sink)
 	 */
 	uint16_t room = sink->replay ? UINT16_MAX : RTE_MBUF_DEFAULT_BUF_SIZE;
 	uint32_t n, outputs = 0;
+	bool heads = false;
 
 	sink->cache = sink->replay ? SINK_REPLAY_CACHE : SINK_CACHE;
 	n = mbufs_needed(sink);
@@ -207,13 +230,14 @@ make_pools(struct sink *sink)
 		return cli_wrong("no memory for %u packet buffers (%u MiB): give the EAL more with "
 				 "-m, or ask for fewer with --mbufs",
 			n, (uint32_t)((uint64_t)n * room >> 20));
-	for (uint32_t i = 0; i < MS_OUTPUTS_MAX; i++)
-		outputs += sink->output_ports[i] != NULL;
-	if (outputs < 2)
-		return true;
-	sink->clones =
-		rte_pktmbuf_pool_create("ms_clones", n, sink->cache, 0, 0, (int)rte_socket_id());
-	return sink->clones != NULL || cli_wrong("no memory for clones: give the EAL more with -m");
+	for (uint32_t i = 0; i < MS_OUTPUTS_MAX; i++) {
+		const struct ms_output_ports *to = sink->output_ports[i];
+
+		outputs += to != NULL;
+		heads |= to != NULL && (to->vlan_tags != 0 || to->wraps);
+	}
+	return (outputs < 2 || make_small_pool(sink, "ms_clones", n, 0, &sink->clones)) &&
+	       (!heads || make_small_pool(sink, "ms_heads", n, MS_OUTPUT_HEAD_ROOM, &sink->heads));
 }
 
 bool
@@ -250,6 +274,7 @@ ports_stop(struct sink *sink)
 	}
 	rte_mempool_free(sink->pool);
 	rte_mempool_free(sink->clones);
+	rte_mempool_free(sink->heads);
 }
 
 void

@@ -25,6 +25,23 @@ same_ports(const struct ms_config_output *a, const struct ms_config_output *b)
 }
 
 static bool
+same_prefix(const struct ms_prefix *a, const struct ms_prefix *b)
+{
+	return a->family == b->family && ms_ip_equal(a->ip, b->ip);
+}
+
+static bool
+same_tenant(const struct ms_config_output *a, const struct ms_config_output *b)
+{
+	const struct ms_config_vxlan *x = &a->vxlan, *y = &b->vxlan;
+
+	return a->tenant == b->tenant && same_prefix(&x->target, &y->target) &&
+	       same_prefix(&x->source, &y->source) && x->target_mac == y->target_mac &&
+	       x->source_mac == y->source_mac && x->has_vni == y->has_vni && x->vni == y->vni &&
+	       x->udp_port == y->udp_port && x->target_mtu == y->target_mtu;
+}
+
+static bool
 same_outputs(const struct ms_config *a, const struct ms_config *b)
 {
 	if (a->outputs_n != b->outputs_n)
@@ -35,7 +52,7 @@ same_outputs(const struct ms_config *a, const struct ms_config *b)
 		if (x->type != y->type || x->snaplen != y->snaplen || x->outer != y->outer ||
 			x->rotate_bytes != y->rotate_bytes ||
 			x->rotate_seconds != y->rotate_seconds || !same_text(x->name, y->name) ||
-			!same_text(x->path, y->path) || !same_ports(x, y))
+			!same_text(x->path, y->path) || !same_ports(x, y) || !same_tenant(x, y))
 			return false;
 	}
 	return true;

@@ -76,16 +76,32 @@ print_outputs(const struct sink *sink, const struct sink_totals *totals, FILE *o
 	}
 }
 
+/* The VLAN id of a session, of two tags the outer one first. */
+static void
+print_vlan(unsigned int tags, uint32_t slot, FILE *out)
+{
+	char text[16] = "-";
+
+	if (tags == 2)
+		snprintf(text, sizeof(text), "%u.%u", ms_session_vlan_outer(slot),
+			ms_session_vlan(slot));
+	else if (totals_has_vlan(tags, slot))
+		snprintf(text, sizeof(text), "%u", ms_session_vlan(slot));
+	fprintf(out, " %8s", text);
+}
+
 static void
 print_sessions(const struct sink *sink, FILE *out)
 {
+	unsigned int tags = totals_vlan_tags(sink);
 	uint32_t n = ms_session_count(sink->registry);
 	bool dedup = sink->dedups[0] != NULL;
 
 	if (n == 0)
 		return;
-	fprintf(out, "\n%-24s %9s %-16s %12s %10s %12s %12s%s\n", "session", "vni", "source",
-		"packets", "bytes", "delivered", "rejected", dedup ? "   duplicates" : "");
+	fprintf(out, "\n%-24s %9s %-16s %12s %10s %12s %12s%s%s\n", "session", "vni", "source",
+		"packets", "bytes", "delivered", "rejected", dedup ? "   duplicates" : "",
+		tags > 0 ? "     vlan" : "");
 	for (uint32_t slot = 0; slot < n && slot < SESSIONS_SHOWN; slot++) {
 		const struct ms_session_info *info = ms_session_info(sink->registry, slot);
 		char address[INET6_ADDRSTRLEN], bytes[8];
@@ -100,6 +116,8 @@ print_sessions(const struct sink *sink, FILE *out)
 			bytes, t.delivered, t.rejected);
 		if (dedup)
 			fprintf(out, " %12" PRIu64, t.duplicates);
+		if (tags > 0)
+			print_vlan(tags, slot, out);
 		fputc('\n', out);
 	}
 	if (n > SESSIONS_SHOWN)

@@ -188,6 +188,7 @@ struct sink {
 	uint32_t cache; /* mbufs that each lcore keeps at hand */
 	struct rte_mempool *pool;
 	struct rte_mempool *clones;               /* for frames that go to several ports, or NULL */
+	struct rte_mempool *heads;                /* before frames that get tags, or NULL */
 	struct sink_port ports[RTE_MAX_ETHPORTS]; /* all that are used */
 	uint16_t ports_n;
 	struct sink_port *mirrors[RTE_MAX_ETHPORTS]; /* those in it that are mirror ports */

@@ -85,9 +85,20 @@ add_directions(json_t *object, const struct sink_session_totals *t, uint64_t con
 	json_object_set_new(object, "mac_changes", integer(t->learned_macs_changed));
 }
 
+/* The VLAN ids that tell the session's frames, where an output tags them. */
+static void
+add_vlan(json_t *object, unsigned int tags, uint32_t slot)
+{
+	if (tags == 2)
+		json_object_set_new(object, "vlan_outer", integer(ms_session_vlan_outer(slot)));
+	if (totals_has_vlan(tags, slot))
+		json_object_set_new(object, "vlan", integer(ms_session_vlan(slot)));
+}
+
 static json_t *
 sessions(const struct sink *sink)
 {
+	unsigned int tags = totals_vlan_tags(sink);
 	uint32_t n = ms_session_count(sink->registry);
 	uint64_t *macs = calloc((size_t)n + 1, sizeof(*macs));
 	json_t *array = json_array();
@@ -107,6 +118,7 @@ sessions(const struct sink *sink)
 			integer(t.packets), "bytes", integer(t.bytes), "delivered",
 			integer(t.delivered), "rejected", integer(t.rejected), "lost",
 			integer(t.lost), "duplicates", integer(t.duplicates));
+		add_vlan(object, tags, slot);
 		add_directions(object, &t, macs[slot]);
 		json_array_append_new(array, object);
 	}

@@ -135,6 +135,18 @@ add_directions(struct rte_tel_data *d, const struct sink_session_totals *t, uint
 	}
 }
 
+/* The VLAN ids that tell the session's frames, where an output tags them. */
+static void
+add_vlan(struct rte_tel_data *d, const struct sink *sink, uint32_t slot)
+{
+	unsigned int tags = totals_vlan_tags(sink);
+
+	if (tags == 2)
+		add_number(d, "vlan_outer", ms_session_vlan_outer(slot));
+	if (totals_has_vlan(tags, slot))
+		add_number(d, "vlan", ms_session_vlan(slot));
+}
+
 static struct rte_tel_data *
 session_dict(const struct sink *sink, uint32_t slot, uint64_t configured)
 {
@@ -156,6 +168,7 @@ session_dict(const struct sink *sink, uint32_t slot, uint64_t configured)
 	add_number(d, "rejected", t.rejected);
 	add_number(d, "lost", t.lost);
 	add_number(d, "duplicates", t.duplicates);
+	add_vlan(d, sink, slot);
 	add_directions(d, &t, configured);
 	return d;
 }

@@ -301,8 +301,11 @@ topology_passed(const struct sink *sink, const struct topology_mark *mark)
 void
 topology_launch(struct sink *sink)
 {
-	for (uint16_t i = 0; i < sink->lanes_n; i++)
+	for (uint16_t i = 0; i < sink->lanes_n; i++) {
 		sink->lanes[i]->clones = sink->clones;
+		sink->lanes[i]->heads = sink->heads;
+		sink->lanes[i]->copies = sink->pool;
+	}
 	for (uint16_t w = 0; w < sink->workers_n; w++)
 		rte_eal_remote_launch(worker_main, sink->workers[w], sink->workers[w]->lcore);
 	for (uint16_t r = 0; r < sink->rx_n; r++)

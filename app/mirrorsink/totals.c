@@ -204,6 +204,20 @@ totals_address(struct ms_ip ip, uint8_t family, char *out)
 	return out;
 }
 
+unsigned int
+totals_vlan_tags(const struct sink *sink)
+{
+	unsigned int tags = 0;
+
+	for (uint32_t i = 0; i < MS_OUTPUTS_MAX; i++) {
+		const struct ms_output_ports *to = sink->output_ports[i];
+
+		if (to != NULL)
+			tags = RTE_MAX(tags, (unsigned int)to->vlan_tags);
+	}
+	return tags;
+}
+
 const char *
 totals_output_type(enum ms_output_type type)
 {

@@ -76,6 +76,19 @@ bool totals_balanced(const struct sink *sink, const struct sink_totals *totals);
 /* An address as text; "any" for family NONE. out has room for INET6_ADDRSTRLEN. Returns out. */
 const char *totals_address(struct ms_ip ip, uint8_t family, char *out);
 
+/*
+ * VLAN tags that outputs give to frames: 0, 1, or 2 if one of them gives two. Any thread that holds
+ * sink.lock, or control.
+ */
+unsigned int totals_vlan_tags(const struct sink *sink);
+
+/* Has the session of a slot a VLAN id with so many tags? */
+static inline bool
+totals_has_vlan(unsigned int tags, uint32_t slot)
+{
+	return tags == 2 || (tags == 1 && slot < MS_SESSION_VLANS);
+}
+
 /* "null", "pcapng", ... */
 const char *totals_output_type(enum ms_output_type type);
 

@@ -206,10 +206,13 @@ config_address(struct config_reader *r, const struct config_at *at, const char *
 
 	if (!text(r, at, key, &child, &value))
 		return false;
-	if (value != NULL && !config_parse_address(value, family, out))
-		return config_fail(r, &child, "not an IPv%u address; write one such as %s", family,
-			family == MS_FAMILY_V4 ? "10.0.0.1" : "2001:db8::1");
-	return true;
+	if (value == NULL || config_parse_address(value, family, out))
+		return true;
+	if (family == MS_FAMILY_NONE)
+		return config_fail(
+			r, &child, "not an IP address; write one such as 10.0.0.1 or 2001:db8::1");
+	return config_fail(r, &child, "not an IPv%u address; write one such as %s", family,
+		family == MS_FAMILY_V4 ? "10.0.0.1" : "2001:db8::1");
 }
 
 bool

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What the parts of the configuration reader share. In the order of the work: config_read.c loads
- * the files and walks their top level in three passes, config_aws.c and config_own.c turn one
- * element of a list into one object, config_link.c holds the objects against each other between
- * the passes. All of them take fields out of JSON through config_field.c, whose texts are parsed
- * by config_value.c, and say what is wrong through config_message.c, which finds the place in the
- * file with config_locate.c. config_print.c is the way back.
+ * the files and walks their top level in three passes, config_aws.c, config_own.c, config_output.c
+ * and config_tenant.c turn one element of a list into one object, config_link.c holds the objects
+ * against each other between the passes. All of them take fields out of JSON through
+ * config_field.c, whose texts are parsed by config_value.c, and say what is wrong through
+ * config_message.c, which finds the place in the file with config_locate.c. config_print.c is the
+ * way back.
  *
  * All functions that return bool have told what is wrong, once, when they return false, so that
  * reading an object is one chain of &&.
@@ -159,7 +160,7 @@ bool config_choice(struct config_reader *r, const struct config_at *at, const ch
 	const char *const *names, int *out);
 bool config_cidr(struct config_reader *r, const struct config_at *at, const char *key,
 	struct ms_prefix *out);
-/* An address of the given family, as a prefix of full length. */
+/* An address of the given family, NONE: of either, as a prefix of full length. */
 bool config_address(struct config_reader *r, const struct config_at *at, const char *key,
 	enum ms_family family, struct ms_prefix *out);
 bool
@@ -207,12 +208,17 @@ bool config_read_unknown_session(struct config_reader *r, const struct config_at
 bool config_read_outer_fragments(struct config_reader *r, const struct config_at *top);
 bool config_read_dedup(struct config_reader *r, const struct config_at *top);
 
+/* config_tenant.c: the keys of a port's output that say how its frames tell whose they are. */
+bool config_read_tenant(
+	struct config_reader *r, const struct config_at *at, struct ms_config_output *output);
+
 /* What it points to, not itself. */
 void config_free_output(struct ms_config_output *output);
 
 /* The words for the enums, in their order; NULL ends them. */
 extern const char *const config_output_types[];
 extern const char *const config_frames[];
+extern const char *const config_tenants[];
 extern const char *const config_source_checks[];
 extern const char *const config_unknown_sessions[];
 extern const char *const config_outer_fragments[];

@@ -20,11 +20,11 @@ const char *const config_output_types[] = {
 const char *const config_frames[] = {"inner", "outer", NULL};
 
 static const char *const output_keys[] = {"Name", "Type", "Path", "Port", "Ports", "Queues",
-	"Snaplen", "Frame", "RotateBytes", "RotateSeconds", NULL};
+	"Tenant", "Vxlan", "Snaplen", "Frame", "RotateBytes", "RotateSeconds", NULL};
 /* Those that only files have, and only ports. */
 static const char *const file_keys[] = {
 	"Path", "Snaplen", "Frame", "RotateBytes", "RotateSeconds", NULL};
-static const char *const port_keys[] = {"Port", "Ports", "Queues", NULL};
+static const char *const port_keys[] = {"Port", "Ports", "Queues", "Tenant", "Vxlan", NULL};
 
 #define ROTATE_SECONDS_MAX (366 * 86400)
 
@@ -211,7 +211,8 @@ config_read_output(struct config_reader *r, const struct config_at *at, void *ar
 		!config_integer(r, at, "RotateSeconds", 0, ROTATE_SECONDS_MAX, &seconds))
 		return false;
 	output->type = (enum ms_output_type)type;
-	if (output->type == MS_OUTPUT_PORT && !read_ports(r, at, output))
+	if (output->type == MS_OUTPUT_PORT &&
+		(!read_ports(r, at, output) || !config_read_tenant(r, at, output)))
 		return false;
 	output->snaplen = (uint32_t)snaplen;
 	output->outer = frame == 1;

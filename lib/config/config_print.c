@@ -218,6 +218,24 @@ print_vpc(struct printer *p, const void *element)
 }
 
 static void
+put_vxlan(struct printer *p, json_t *output, const struct ms_config_vxlan *vxlan)
+{
+	json_t *object = json_object();
+
+	put_string(p, object, "TargetAddress", config_print_address(&vxlan->target).text);
+	put_string(p, object, "SourceAddress", config_print_address(&vxlan->source).text);
+	put_string(p, object, "TargetMac", config_print_mac(vxlan->target_mac).text);
+	if (vxlan->source_mac != 0)
+		put_string(p, object, "SourceMac", config_print_mac(vxlan->source_mac).text);
+	if (vxlan->has_vni)
+		put(p, object, "VirtualNetworkId", json_integer(vxlan->vni));
+	put(p, object, "UdpPort", json_integer(vxlan->udp_port));
+	if (vxlan->target_mtu != 0)
+		put(p, object, "TargetMtu", json_integer(vxlan->target_mtu));
+	put(p, output, "Vxlan", object);
+}
+
+static void
 put_ports_of(struct printer *p, json_t *object, const struct ms_config_output *output)
 {
 	json_t *ports;
@@ -232,6 +250,10 @@ put_ports_of(struct printer *p, json_t *object, const struct ms_config_output *o
 	}
 	if (output->queues > 1)
 		put(p, object, "Queues", json_integer(output->queues));
+	if (output->tenant != MS_TENANT_NONE)
+		put_string(p, object, "Tenant", config_tenants[output->tenant]);
+	if (output->tenant == MS_TENANT_VXLAN)
+		put_vxlan(p, object, &output->vxlan);
 }
 
 static void

@@ -74,7 +74,7 @@ config_parse_address(const char *text, enum ms_family family, struct ms_prefix *
 {
 	struct ms_prefix prefix;
 
-	if (!parse_ip(text, &prefix) || prefix.family != family)
+	if (!parse_ip(text, &prefix) || (family != MS_FAMILY_NONE && prefix.family != family))
 		return false;
 	*out = prefix;
 	return true;

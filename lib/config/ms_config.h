@@ -71,6 +71,26 @@ struct ms_config_session {
 
 enum ms_output_type { MS_OUTPUT_NULL, MS_OUTPUT_PCAPNG, MS_OUTPUT_PCAP, MS_OUTPUT_PORT };
 
+/* How the frames of an output tell whose they are. */
+enum ms_tenant {
+	MS_TENANT_NONE,  /* not at all */
+	MS_TENANT_VLAN,  /* a tag with the session's VLAN id */
+	MS_TENANT_QINQ,  /* two tags (IEEE 802.1ad), for more sessions than there are ids */
+	MS_TENANT_VXLAN, /* wrapped in another mirrored packet */
+};
+
+/* What they are wrapped in. */
+struct ms_config_vxlan {
+	struct ms_prefix target; /* whole addresses, both of one family */
+	struct ms_prefix source;
+	uint64_t target_mac; /* as a number */
+	uint64_t source_mac; /* 0: the port's own */
+	bool has_vni;        /* all get this one; else each keeps its session's */
+	uint32_t vni;
+	uint16_t udp_port;
+	uint32_t target_mtu; /* bytes of the IP packet, at most; 0: any */
+};
+
 struct ms_config_output {
 	char *name;
 	enum ms_output_type type;
@@ -78,10 +98,12 @@ struct ms_config_output {
 	char **ports;    /* port: names of ethdevs; frames spread over them by inner flow */
 	uint32_t queues; /* port: transmit queues of each that a lane spreads over, >= 1 */
 	uint32_t ports_n;
-	uint32_t snaplen;        /* 0: whole frames */
-	uint64_t rotate_bytes;   /* files grow to at most so much; 0: without end */
-	uint32_t rotate_seconds; /* and get at most so old; 0: without end */
-	bool outer;              /* files keep the outer headers */
+	enum ms_tenant tenant;        /* port */
+	struct ms_config_vxlan vxlan; /* MS_TENANT_VXLAN; else all 0 */
+	uint32_t snaplen;             /* 0: whole frames */
+	uint64_t rotate_bytes;        /* files grow to at most so much; 0: without end */
+	uint32_t rotate_seconds;      /* and get at most so old; 0: without end */
+	bool outer;                   /* files keep the outer headers */
 	struct ms_origin origin;
 };
 

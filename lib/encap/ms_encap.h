@@ -19,6 +19,7 @@
 #include <stdalign.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 /* Bytes of headers before a frame. */
 #define MS_ENCAP_V4_BYTES        50 /* Ethernet 14, IPv4 20, UDP 8, VXLAN 8 */
@@ -122,3 +123,16 @@ ms_encap_headroom(const struct ms_encap *encap, struct rte_mbuf *pkt, struct rte
  */
 void ms_encap_burst(const struct ms_encap *const *encaps, const uint32_t *flows,
 	struct rte_mbuf **pkts, uint16_t n);
+
+/*
+ * Gives a packet that ms_encap_burst() has made another VNI than its template has; no checksum
+ * covers it. Any thread that owns pkt.
+ */
+static inline void
+ms_encap_set_vni(const struct ms_encap *encap, struct rte_mbuf *pkt, uint32_t vni)
+{
+	rte_be32_t word = rte_cpu_to_be_32(vni << 8); /* the last of the headers */
+
+	memcpy(rte_pktmbuf_mtod_offset(pkt, uint8_t *, encap->length - sizeof(word)), &word,
+		sizeof(word));
+}

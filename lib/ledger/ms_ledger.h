@@ -53,6 +53,8 @@ enum ms_fate {
 	X(PORT_FULL, port_full, "the port's transmit queue stayed full")             \
 	X(PORT_LENGTH, port_length, "empty, or longer than the port's MTU")          \
 	X(PORT_SEGMENTS, port_segments, "segmented, and the port takes no segments") \
+	X(NO_TAG, no_tag, "no VLAN id left for its session")                         \
+	X(TOO_SHORT, too_short, "too short for a VLAN tag behind its MAC addresses") \
 	X(NO_MBUF, no_mbuf, "no mbuf left for a copy of the frame")                  \
 	X(WRITER_BACKLOG, writer_backlog, "every buffer was waiting for the disk")   \
 	X(DISK_FULL, disk_full, "no space left on the device")                       \

@@ -4,7 +4,7 @@
  * transmit queue, its own counters, so that no two lcores share anything. Kinds of outputs differ
  * behind one table of operations.
  *
- * Stands on capfile, packet, ledger. Opens no port: it is given one that runs.
+ * Stands on capfile, encap, session, packet, ledger. Opens no port: it is given one that runs.
  */
 #pragma once
 
@@ -16,8 +16,10 @@
 #include <rte_mempool.h>
 
 #include "capfile/ms_capfile.h"
+#include "encap/ms_encap.h"
 #include "ledger/ms_ledger.h"
 #include "packet/ms_packet.h"
+#include "session/ms_session.h"
 
 struct ms_lane;
 struct ms_lane_output;
@@ -25,16 +27,20 @@ struct ms_lane_output;
 #define MS_OUTPUT_WAYS 64 /* that one output of a lane may spread over */
 #define MS_PORT_GONE   UINT16_MAX
 
+/* Data room of mbufs that are put before a frame: its MAC addresses, and what comes before them. */
+#define MS_OUTPUT_HEAD_ROOM (RTE_PKTMBUF_HEADROOM + 2 * RTE_ETHER_ADDR_LEN)
+
 /*
  * A port that an output sends to, as all lanes see it. Control makes it known with its id, in
  * release; lanes take the id anew for each attempt to send, in acquire. Control that takes the id
  * away may close the port when every lane has begun two rounds more of its loop.
  */
 struct ms_output_port {
-	_Atomic(uint16_t) id; /* ethdev, or MS_PORT_GONE */
-	_Atomic(bool) down;   /* its link; what is sent now goes nowhere */
-	bool segments;        /* it can send segmented mbufs */
-	uint32_t max_length;  /* longest frame that it sends, in bytes */
+	_Atomic(uint16_t) id;  /* ethdev, or MS_PORT_GONE */
+	_Atomic(bool) down;    /* its link; what is sent now goes nowhere */
+	bool segments;         /* it can send segmented mbufs */
+	uint32_t max_length;   /* longest frame that it sends, in bytes */
+	struct ms_encap encap; /* what frames are wrapped in, if they are */
 };
 
 /*
@@ -50,6 +56,11 @@ struct ms_output_ports {
 	} ways[MS_OUTPUT_WAYS];
 	uint16_t ways_n;
 	uint16_t queues; /* of each port, for each lane */
+	/* How a frame tells a reader without a notion of sessions whose it is. */
+	uint8_t vlan_tags; /* with the VLAN ids of its session: 0, 1, or 2 for all sessions */
+	bool wraps;        /* in another mirrored packet */
+	const struct ms_session_registry
+		*vnis; /* which keeps the session's VNI; NULL: has encap's */
 };
 
 /* The operations of a kind of output; all but create on the lane's lcore or after it stopped. */
@@ -89,6 +100,8 @@ struct ms_lane {
 	uint16_t outputs_n;
 	uint32_t ports;             /* set of outputs that take mbufs away */
 	struct rte_mempool *clones; /* mbufs without data, for frames that go to several ports */
+	struct rte_mempool *heads; /* of MS_OUTPUT_HEAD_ROOM; NULL: no frame gets tags or headers */
+	struct rte_mempool *copies; /* and for those of them that must be copied as a whole */
 	bool wait;                  /* for a port that is full, instead of dropping */
 	_Atomic(uint64_t) deadline; /* TSC: waiting ends then; 0: none. Written by any thread */
 };
@@ -105,14 +118,15 @@ int ms_lane_add_file(struct ms_lane *lane, int fd, const struct ms_capfile_optio
 
 /*
  * Fills in the ways of `ports_n` ports with `queues` transmit queues for each lane; the ports
- * themselves are the caller's to fill in. ports_n * queues is at most MS_OUTPUT_WAYS. Control.
+ * themselves are the caller's to fill in, and what is to be done to frames. ports_n * queues is at
+ * most MS_OUTPUT_WAYS. Control.
  */
 void ms_output_ports_init(struct ms_output_ports *ports, uint16_t ports_n, uint16_t queues);
 
 /*
  * Ports, which outlive the lane, and of each the transmit queues queue to queue + ports->queues - 1
- * for this lane alone. Where there are several ways, mbuf->hash.rss of every frame must be the
- * symmetric hash of its inner flow.
+ * for this lane alone. Where there are several ways, or frames are wrapped, mbuf->hash.rss of every
+ * frame must be the symmetric hash of its inner flow.
  */
 void ms_lane_add_port(struct ms_lane *lane, const struct ms_output_ports *ports, uint16_t queue);
 

@@ -14,33 +14,6 @@
 /* Times that a full transmit queue is asked before frames are dropped: some 20 us. */
 #define TX_TRIES 200
 
-/*
- * Cuts the first n bytes off a chain, and frees the segments that this empties: a descriptor of no
- * bytes stops some devices. Returns what the chain now begins with.
- */
-static inline struct rte_mbuf *
-cut_front(struct rte_mbuf *m, uint32_t n)
-{
-	uint32_t left = m->pkt_len - n;
-	uint16_t segments = m->nb_segs;
-
-	for (; n >= m->data_len && m->next != NULL; segments--) {
-		struct rte_mbuf *next = m->next;
-
-		n -= m->data_len;
-		rte_pktmbuf_free_seg(m);
-		m = next;
-		/* whatever stood in the head's other fields, a segment's mean nothing */
-		m->ol_flags &= RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL;
-		m->tx_offload = 0;
-	}
-	m->data_off += (uint16_t)n;
-	m->data_len -= (uint16_t)n;
-	m->pkt_len = left;
-	m->nb_segs = segments;
-	return m;
-}
-
 /* Cuts a chain to its first `keep` bytes. */
 static inline void
 cut_back(struct rte_mbuf *m, uint32_t keep)
@@ -184,18 +157,37 @@ send_batch(const struct ms_lane *lane, struct ms_lane_output *output, struct bat
 	}
 }
 
-/* Cuts an mbuf to its inner frame. False with the reason if the port can't send that. */
-static inline bool
-fit(struct rte_mbuf **m, const struct ms_frame *frame, const struct ms_output_port *port,
-	enum ms_drop *why)
+/*
+ * The mbuf to send for a frame, cut to it, and marked if the output does that. NULL with the reason
+ * if there is none, or the port can't send it.
+ */
+static inline struct rte_mbuf *
+prepare(const struct ms_lane *lane, const struct ms_lane_output *output,
+	const struct ms_frame *frame, const struct ms_output_port *port, enum ms_drop *why)
 {
-	*m = cut_front(*m, frame->offset);
-	cut_back(*m, frame->length);
+	const struct ms_output_ports *to = output->port.to;
+	struct rte_mbuf *m = take(lane, output, frame);
+
+	*why = MS_DROP_NO_MBUF;
+	if (m == NULL)
+		return NULL;
+	m = cut_front(m, frame->offset);
+	cut_back(m, frame->length);
 	*why = MS_DROP_PORT_LENGTH;
-	if ((*m)->pkt_len > port->max_length || (*m)->pkt_len == 0)
-		return false;
+	if (m->pkt_len == 0)
+		goto drop;
+	if ((to->vlan_tags != 0 || to->wraps) &&
+		(*why = tenant_mark(lane, to, port, frame->session, &m)) != MS_DROP_COUNT)
+		goto drop;
+	*why = MS_DROP_PORT_LENGTH;
+	if (m->pkt_len > port->max_length)
+		goto drop;
 	*why = MS_DROP_PORT_SEGMENTS;
-	return (*m)->nb_segs == 1 || port->segments || rte_pktmbuf_linearize(*m) == 0;
+	if (m->nb_segs == 1 || port->segments || rte_pktmbuf_linearize(m) == 0)
+		return m;
+drop:
+	rte_pktmbuf_free(m);
+	return NULL;
 }
 
 void
@@ -217,14 +209,9 @@ port_burst(struct ms_lane *lane, struct ms_lane_output *output, const struct ms_
 			continue;
 		offered++;
 		way = to->ways_n == 1 ? 0 : way_of(to, frames[i].mbuf->hash.rss);
-		m = take(lane, output, &frames[i]);
+		m = prepare(lane, output, &frames[i], &to->ports[to->ways[way].port], &why);
 		if (m == NULL) {
-			drops[MS_DROP_NO_MBUF]++;
-			continue;
-		}
-		if (!fit(&m, &frames[i], &to->ports[to->ways[way].port], &why)) {
 			drops[why]++;
-			rte_pktmbuf_free(m);
 			continue;
 		}
 		batch.used |= UINT64_C(1) << way;

@@ -185,6 +185,18 @@ collect_routes(struct policies *p, const struct ms_config *config,
 	}
 }
 
+uint32_t
+policies_outputs(struct ruleset_build *build, const struct ms_config_session *session)
+{
+	struct policies *p = build->policies;
+	uint32_t outputs = 0;
+
+	collect_routes(p, build->config, session, session->vni);
+	for (uint32_t i = 0; i < p->routes_n; i++)
+		outputs |= p->routes[i].outputs;
+	return outputs;
+}
+
 static int
 compare_route(const void *a, const void *b)
 {

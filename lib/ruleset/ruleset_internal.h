@@ -45,5 +45,8 @@ uint32_t
 policies_get(struct ruleset_build *build, const struct ms_config_session *session, uint32_t vni);
 void policies_fini(struct ruleset_build *build);
 
+/* Outputs that frames of a session can go to. */
+uint32_t policies_outputs(struct ruleset_build *build, const struct ms_config_session *session);
+
 /* Builds entries and both tables into the blob, and fills the head's offsets. 0 or -errno. */
 int sessions_build(struct ruleset_build *build, size_t head);

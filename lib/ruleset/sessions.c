@@ -190,6 +190,56 @@ fill_tables(struct ruleset_build *build, const struct entries *e, struct ms_rule
 	}
 }
 
+/* Says which output has no VLAN ids for how many sessions, the first of them by name. */
+static int
+refuse_vlan(struct ruleset_build *build, uint32_t output, uint32_t n,
+	const struct ms_config_session *first)
+{
+	const struct ms_config_output *o = &build->config->outputs[output];
+
+	snprintf(build->error->text, sizeof(build->error->text),
+		"%s:%u:%u: output %s: no VLAN id is left for %u of %u sessions, %s the first: "
+		"there are %u ids, and a session keeps its own until the program ends; write "
+		"\"Tenant\": \"qinq\", or lead these sessions to other outputs with Routes",
+		o->origin.file, o->origin.line, o->origin.column, o->name, n,
+		build->config->sessions_n, first->id, MS_SESSION_VLANS);
+	return -ENOSPC;
+}
+
+/*
+ * A session that can't have a VLAN id, for its slot will be beyond those that have one, must not
+ * reach an output that needs it. Found before any slot is given away.
+ */
+static int
+check_vlans(struct ruleset_build *build)
+{
+	const struct ms_config *config = build->config;
+	const struct ms_config_session *first[MS_OUTPUTS_MAX] = {NULL};
+	uint32_t beyond[MS_OUTPUTS_MAX] = {0}, tagged = 0;
+	uint32_t next = ms_session_count(build->registry);
+
+	for (uint32_t i = 0; i < config->outputs_n; i++)
+		tagged |= (uint32_t)(config->outputs[i].tenant == MS_TENANT_VLAN) << i;
+	for (uint32_t s = 0; tagged != 0 && s < config->sessions_n; s++) {
+		const struct ms_config_session *session = &config->sessions[s];
+		uint32_t slot = ms_session_find(build->registry, session->id, session->vni);
+		uint32_t outputs;
+
+		if (slot == MS_SESSION_NONE)
+			slot = next++;
+		outputs = slot < MS_SESSION_VLANS ? 0 : tagged & policies_outputs(build, session);
+		for (uint32_t i = 0; i < config->outputs_n; i++) {
+			if ((outputs & 1u << i) != 0 && beyond[i]++ == 0)
+				first[i] = session;
+		}
+	}
+	for (uint32_t i = 0; i < config->outputs_n; i++) {
+		if (beyond[i] > 0)
+			return refuse_vlan(build, i, beyond[i], first[i]);
+	}
+	return 0;
+}
+
 int
 sessions_build(struct ruleset_build *build, size_t head_offset)
 {
@@ -198,7 +248,7 @@ sessions_build(struct ruleset_build *build, size_t head_offset)
 	struct ms_ruleset_head head = {.strict = config->source_check == MS_SOURCE_STRICT};
 	struct entries e = {0};
 	uint32_t size;
-	int rc = 0;
+	int rc = check_vlans(build);
 
 	for (uint32_t i = 0; rc == 0 && i < config->sessions_n; i++)
 		rc = add_session(build, &e, &config->sessions[i]);

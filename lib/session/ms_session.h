@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <assert.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -15,6 +16,10 @@
 
 /* Slots in the registry, and so the most sessions that a process can ever know. */
 #define MS_SESSIONS_MAX (1u << 18)
+
+/* VLAN ids that can stand for sessions: 1 to 4094; 0 and 4095 mean no VLAN (IEEE 802.1Q, 9.6). */
+#define MS_SESSION_VLANS 4094u
+static_assert(MS_SESSIONS_MAX / MS_SESSION_VLANS < MS_SESSION_VLANS, "two tags tell all apart");
 
 /* One session. All but learned sessions' source is written before the slot is published. */
 struct ms_session_info {
@@ -39,6 +44,25 @@ uint32_t ms_session_count(const struct ms_session_registry *registry);
  * thread. */
 const struct ms_session_info *
 ms_session_info(const struct ms_session_registry *registry, uint32_t slot);
+
+/*
+ * The VLAN id of a session, which stays its own as its slot does; slots from MS_SESSION_VLANS on
+ * share them, and are told apart by the id of a tag around that one. Pure.
+ */
+static inline uint16_t
+ms_session_vlan(uint32_t slot)
+{
+	return (uint16_t)(slot % MS_SESSION_VLANS + 1);
+}
+
+static inline uint16_t
+ms_session_vlan_outer(uint32_t slot)
+{
+	return (uint16_t)(slot / MS_SESSION_VLANS + 1);
+}
+
+/* The slot of a session that ms_session_add() has added, or MS_SESSION_NONE. Any thread. */
+uint32_t ms_session_find(struct ms_session_registry *registry, const char *name, uint32_t vni);
 
 /*
  * The slot of a configured session: the one it had if a session of this name and VNI was here

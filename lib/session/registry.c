@@ -117,19 +117,30 @@ hash_name(const char *name, uint32_t vni)
 	return h ^ h >> 15;
 }
 
-static uint32_t
-add_locked(struct ms_session_registry *registry, const struct ms_session_info *info)
+/* The place of a name and VNI among the names, or the free place where it would be. */
+static uint32_t *
+find_locked(const struct ms_session_registry *registry, const char *name, uint32_t vni)
 {
-	uint32_t i = hash_name(info->name, info->vni) & TABLE_MASK;
-	struct ms_session_info copy = *info;
-	uint32_t slot;
+	uint32_t i = hash_name(name, vni) & TABLE_MASK;
 
 	for (; registry->names[i] != 0; i = (i + 1) & TABLE_MASK) {
 		const struct ms_session_info *old = &registry->infos[registry->names[i] - 1];
 
-		if (old->vni == info->vni && strcmp(old->name, info->name) == 0)
-			return registry->names[i] - 1;
+		if (old->vni == vni && strcmp(old->name, name) == 0)
+			break;
 	}
+	return &registry->names[i];
+}
+
+static uint32_t
+add_locked(struct ms_session_registry *registry, const struct ms_session_info *info)
+{
+	uint32_t *place = find_locked(registry, info->name, info->vni);
+	struct ms_session_info copy = *info;
+	uint32_t slot;
+
+	if (*place != 0)
+		return *place - 1;
 	copy.name = strdup(info->name);
 	copy.description = info->description != NULL ? strdup(info->description) : NULL;
 	if (copy.name == NULL || (info->description != NULL && copy.description == NULL))
@@ -137,7 +148,7 @@ add_locked(struct ms_session_registry *registry, const struct ms_session_info *i
 	slot = append(registry, &copy);
 	if (slot == MS_SESSION_NONE)
 		goto fail;
-	registry->names[i] = slot + 1;
+	*place = slot + 1;
 	return slot;
 fail:
 	free(copy.name);
@@ -154,6 +165,17 @@ ms_session_add(struct ms_session_registry *registry, const struct ms_session_inf
 	slot = add_locked(registry, info);
 	pthread_mutex_unlock(&registry->lock);
 	return slot;
+}
+
+uint32_t
+ms_session_find(struct ms_session_registry *registry, const char *name, uint32_t vni)
+{
+	uint32_t slot1;
+
+	pthread_mutex_lock(&registry->lock);
+	slot1 = *find_locked(registry, name, vni);
+	pthread_mutex_unlock(&registry->lock);
+	return slot1 != 0 ? slot1 - 1 : MS_SESSION_NONE;
 }
 
 /* Where the VNI stands in the table, or the free place where it would. */
