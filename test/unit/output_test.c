@@ -14,110 +14,16 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <rte_dev.h>
 #include <rte_ethdev.h>
 
-#include "capfile_fixture.h"
+#include "output_fixture.h"
 
-#define PORTS     3
-#define CLONES    255
-#define RING      1023 /* frames that a ring vdev holds */
-#define FRAME_MAX 9000
-
-static struct rte_mempool *packets;
-static struct rte_mempool *clones;
-static uint16_t ports[PORTS];
-static struct ms_lane lane;
-static struct ms_output_ports destinations[PORTS];
-
-static int
-start_port(const char *name, uint16_t *port)
-{
-	const struct rte_eth_conf conf = {0};
-
-	return rte_eal_hotplug_add("vdev", name, "") != 0 ||
-	                       rte_eth_dev_get_port_by_name(name, port) != 0 ||
-	                       rte_eth_dev_configure(*port, 1, 1, &conf) != 0 ||
-	                       rte_eth_rx_queue_setup(*port, 0, 64, SOCKET_ID_ANY, NULL, packets) !=
-	                               0 ||
-	                       rte_eth_tx_queue_setup(*port, 0, 64, SOCKET_ID_ANY, NULL) != 0 ||
-	                       rte_eth_dev_start(*port) != 0
-	               ? -1
-	               : 0;
-}
-
-static int
-setup(void **state)
-{
-	if (test_setup(state) != 0)
-		return -1;
-	packets = rte_mempool_lookup("test");
-	clones = rte_pktmbuf_pool_create("clones", CLONES, 0, 0, 0, SOCKET_ID_ANY);
-	if (packets == NULL || clones == NULL)
-		return -1;
-	for (unsigned int i = 0; i < PORTS; i++) {
-		char name[16];
-
-		snprintf(name, sizeof(name), "net_ring%u", i);
-		if (start_port(name, &ports[i]) != 0)
-			return -1;
-	}
-	srand(1);
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	for (unsigned int i = 0; i < PORTS; i++)
-		rte_eth_dev_stop(ports[i]);
-	rte_mempool_free(clones);
-	return test_teardown(state);
-}
-
-static int
-begin(void **state)
-{
-	memset(&lane, 0, sizeof(lane));
-	lane.clones = clones;
-	return 0;
-}
-
-/* Each test has freed all packets and clones, and closed its lane. */
-static int
-end(void **state)
-{
-	for (uint16_t i = 0; i < lane.outputs_n; i++) {
-		if (!ms_output_ledger_balanced(&lane.outputs[i].ledger))
-			return -1;
-	}
-	return rte_mempool_in_use_count(packets) == 0 && rte_mempool_in_use_count(clones) == 0 ? 0
-	                                                                                       : -1;
-}
-
-static void
-fill_in(struct ms_output_port *port, uint16_t id, uint32_t max_length, bool segments)
-{
-	port->max_length = max_length;
-	port->segments = segments;
-	atomic_store(&port->id, id);
-}
-
-/* The next output, of one port with one queue. */
-static void
-add_port(uint16_t id, uint32_t max_length, bool segments)
-{
-	struct ms_output_ports *to = &destinations[lane.outputs_n % PORTS];
-
-	ms_output_ports_init(to, 1, 1);
-	fill_in(&to->ports[0], id, max_length, segments);
-	ms_lane_add_port(&lane, to, 0);
-}
+#define RING 1023 /* frames that a ring vdev holds */
 
 static void
 assert_ledger(unsigned int output, uint64_t offered, uint64_t written, uint64_t bytes)
 {
-	const struct ms_output_ledger *ledger = &lane.outputs[output].ledger;
+	const struct ms_output_ledger *ledger = &test_lane.outputs[output].ledger;
 
 	assert_int_equal(ms_count_read(&ledger->offered), offered);
 	assert_int_equal(ms_count_read(&ledger->written), written);
@@ -127,24 +33,7 @@ assert_ledger(unsigned int output, uint64_t offered, uint64_t written, uint64_t 
 static uint64_t
 drops(unsigned int output, enum ms_drop reason)
 {
-	return test_drops(&lane.outputs[output].ledger, reason);
-}
-
-/* The packet in hand: test_fill() makes the same again from its number. */
-static uint8_t bytes[FRAME_MAX + 256];
-
-/* A frame for these outputs, in so many segments at least, split anywhere. */
-static struct ms_frame
-make(uint32_t number, uint32_t offset, uint32_t length, uint32_t segments, uint32_t outputs)
-{
-	struct ms_frame frame;
-
-	test_fill(bytes, offset + length + 8, number);
-	frame = test_frame(
-		test_mbuf(bytes, offset + length + 8, segments), offset, test_session(1), number);
-	frame.length = length; /* 8 bytes of padding stay behind */
-	frame.outputs = outputs;
-	return frame;
+	return test_drops(&test_lane.outputs[output].ledger, reason);
 }
 
 /* Is this the frame that make() made, in a chain that a device can send? */
@@ -153,27 +42,18 @@ assert_sent(struct rte_mbuf *m, uint32_t number, uint32_t offset, uint32_t lengt
 {
 	uint16_t segments = 0;
 
-	test_fill(bytes, offset + length, number);
+	test_fill(test_bytes, offset + length, number);
 	assert_int_equal(m->pkt_len, length);
 	for (const struct rte_mbuf *s = m; s != NULL; s = s->next, segments++) {
 		/* what came empty may go empty, but not at the ends, where frames are cut */
 		assert_true(s->data_len > 0 || (s != m && s->next != NULL));
 		assert_true(s->data_len <= length);
 		assert_memory_equal(rte_pktmbuf_mtod(s, const uint8_t *),
-			bytes + offset + m->pkt_len - length, s->data_len);
+			test_bytes + offset + m->pkt_len - length, s->data_len);
 		length -= s->data_len;
 	}
 	assert_int_equal(length, 0);
 	assert_int_equal(m->nb_segs, segments);
-}
-
-/* Takes one frame that was sent out of a port; NULL if there is none. */
-static struct rte_mbuf *
-receive(unsigned int port)
-{
-	struct rte_mbuf *m;
-
-	return rte_eth_rx_burst(ports[port], 0, &m, 1) == 1 ? m : NULL;
 }
 
 static void
@@ -181,7 +61,7 @@ send_one(struct ms_frame frame)
 {
 	struct rte_mbuf *done;
 
-	assert_int_equal(ms_lane_burst(&lane, &frame, 1, &done), 0);
+	assert_int_equal(ms_lane_burst(&test_lane, &frame, 1, &done), 0);
 }
 
 static void
@@ -191,21 +71,21 @@ test_null(void **state)
 	struct rte_mbuf *done[MS_BURST];
 	uint64_t sum = 0;
 
-	ms_lane_add_null(&lane);
-	ms_lane_add_null(&lane);
+	ms_lane_add_null(&test_lane);
+	ms_lane_add_null(&test_lane);
 	for (uint32_t i = 0; i < MS_BURST; i++) {
-		frames[i] = make(i, 50, 100 + i, 1, i % 2 == 0 ? 1 : i % 4 == 1 ? 3 : 0);
+		frames[i] = test_make(i, 50, 100 + i, 1, i % 2 == 0 ? 1 : i % 4 == 1 ? 3 : 0);
 		if (i % 4 == 1)
 			sum += 100 + i;
 	}
-	assert_int_equal(ms_lane_burst(&lane, frames, MS_BURST, done), MS_BURST);
+	assert_int_equal(ms_lane_burst(&test_lane, frames, MS_BURST, done), MS_BURST);
 	for (uint32_t i = 0; i < MS_BURST; i++)
 		assert_ptr_equal(done[i], frames[i].mbuf);
 	assert_ledger(1, MS_BURST / 4, MS_BURST / 4, sum);
-	assert_int_equal(ms_count_read(&lane.outputs[0].ledger.offered), MS_BURST * 3 / 4);
-	ms_lane_flush(&lane, 1);
-	ms_lane_hasten(&lane);
-	assert_int_equal(ms_lane_close(&lane), 0);
+	assert_int_equal(ms_count_read(&test_lane.outputs[0].ledger.offered), MS_BURST * 3 / 4);
+	ms_lane_flush(&test_lane, 1);
+	ms_lane_hasten(&test_lane);
+	assert_int_equal(ms_lane_close(&test_lane), 0);
 	test_release(frames, MS_BURST);
 }
 
@@ -224,29 +104,29 @@ test_files(void **state)
 
 	for (unsigned int f = 0; f < 2; f++) {
 		fds[f] = mkstemp(path[f]);
-		assert_int_equal(
-			ms_lane_add_file(&lane, dup(fds[f]), f == 0 ? &whole : &cut, test_registry),
+		assert_int_equal(ms_lane_add_file(&test_lane, dup(fds[f]), f == 0 ? &whole : &cut,
+					 test_registry),
 			0);
 		unlink(path[f]);
 	}
-	add_port(ports[0], FRAME_MAX, true);
+	test_add_port(test_ports[0], TEST_FRAME_MAX, true);
 	for (uint32_t i = 0; i < MS_BURST; i++)
-		frames[i] = make(i, 50, 100 + i, 1 + i % 5, 1 | (i % 2 == 0 ? 2 : 4));
-	done_n = ms_lane_burst(&lane, frames, MS_BURST, done);
+		frames[i] = test_make(i, 50, 100 + i, 1 + i % 5, 1 | (i % 2 == 0 ? 2 : 4));
+	done_n = ms_lane_burst(&test_lane, frames, MS_BURST, done);
 	assert_int_equal(done_n, MS_BURST / 2);
 	for (uint16_t i = 0; i < done_n; i++) {
 		assert_ptr_equal(done[i], frames[2 * i].mbuf);
 		rte_pktmbuf_free(done[i]);
 	}
 	for (uint32_t i = 1; i < MS_BURST; i += 2) {
-		struct rte_mbuf *m = receive(0);
+		struct rte_mbuf *m = test_receive(0);
 
 		assert_non_null(m);
 		assert_sent(m, i, 50, 100 + i);
 		rte_pktmbuf_free(m);
 	}
-	ms_lane_flush(&lane, UINT64_C(1) << 40);
-	assert_int_equal(ms_lane_close(&lane), 0);
+	ms_lane_flush(&test_lane, UINT64_C(1) << 40);
+	assert_int_equal(ms_lane_close(&test_lane), 0);
 	for (unsigned int f = 0; f < 2; f++) {
 		size_t n;
 		uint8_t *file = test_slurp(fds[f], &n);
@@ -256,16 +136,17 @@ test_files(void **state)
 		for (uint32_t i = 0; i < r.packets_n; i++) {
 			uint32_t number = f == 0 ? i : 2 * i;
 
-			test_fill(bytes, FRAME_MAX, number);
+			test_fill(test_bytes, TEST_FRAME_MAX, number);
 			assert_int_equal(r.packets[i].time, number);
 			assert_int_equal(r.packets[i].captured, f == 0 ? 100 + number : 60);
-			assert_memory_equal(r.packets[i].bytes, bytes + 50, r.packets[i].captured);
+			assert_memory_equal(
+				r.packets[i].bytes, test_bytes + 50, r.packets[i].captured);
 		}
 		test_reading_free(&r);
 		free(file);
 		close(fds[f]);
 	}
-	assert_int_equal(ms_count_read(&lane.outputs[0].ledger.written), MS_BURST);
+	assert_int_equal(ms_count_read(&test_lane.outputs[0].ledger.written), MS_BURST);
 	assert_ledger(1, MS_BURST / 2, MS_BURST / 2, MS_BURST / 2 * 60);
 }
 
@@ -274,14 +155,15 @@ static void
 test_file_error(void **state)
 {
 	const struct ms_capfile_options options = {.format = MS_CAPFILE_PCAPNG, .wait = true};
-	struct ms_frame frame = make(1, 50, 100, 1, 3);
+	struct ms_frame frame = test_make(1, 50, 100, 1, 3);
 	struct rte_mbuf *done;
 
-	ms_lane_add_null(&lane);
+	ms_lane_add_null(&test_lane);
 	assert_int_equal(
-		ms_lane_add_file(&lane, open("/dev/full", O_WRONLY), &options, test_registry), 0);
-	assert_int_equal(ms_lane_burst(&lane, &frame, 1, &done), 1);
-	assert_int_equal(ms_lane_close(&lane), -ENOSPC);
+		ms_lane_add_file(&test_lane, open("/dev/full", O_WRONLY), &options, test_registry),
+		0);
+	assert_int_equal(ms_lane_burst(&test_lane, &frame, 1, &done), 1);
+	assert_int_equal(ms_lane_close(&test_lane), -ENOSPC);
 	assert_ledger(0, 1, 1, 100);
 	assert_ledger(1, 1, 0, 0);
 	assert_int_equal(drops(1, MS_DROP_DISK_FULL), 1);
@@ -292,14 +174,14 @@ test_file_error(void **state)
 static void
 test_one_port(void **state)
 {
-	lane.clones = NULL;
-	add_port(ports[0], FRAME_MAX, true);
+	test_lane.clones = NULL;
+	test_add_port(test_ports[0], TEST_FRAME_MAX, true);
 	for (uint32_t segments = 1; segments < 6; segments++) {
-		struct ms_frame frame = make(segments, 50, 600, segments, 1);
+		struct ms_frame frame = test_make(segments, 50, 600, segments, 1);
 		struct rte_mbuf *m;
 
 		send_one(frame);
-		m = receive(0);
+		m = test_receive(0);
 		assert_non_null(m);
 		assert_sent(m, segments, 50, 600);
 		if (segments == 1)
@@ -317,11 +199,11 @@ make_split(uint32_t number, const uint16_t *sizes, unsigned int n, uint32_t offs
 	struct ms_frame frame;
 	uint32_t at = 0;
 
-	test_fill(bytes, sizeof(bytes), number);
+	test_fill(test_bytes, sizeof(test_bytes), number);
 	for (unsigned int i = 0; i < n; i++) {
-		struct rte_mbuf *m = rte_pktmbuf_alloc(packets);
+		struct rte_mbuf *m = rte_pktmbuf_alloc(test_packets);
 
-		memcpy(rte_pktmbuf_append(m, sizes[i]), bytes + at, sizes[i]);
+		memcpy(rte_pktmbuf_append(m, sizes[i]), test_bytes + at, sizes[i]);
 		at += sizes[i];
 		if (head == NULL)
 			head = m;
@@ -354,16 +236,16 @@ test_empty_segments(void **state)
 		{{20, 20, 20, 20, 20}, 99, 1, 1},
 	};
 
-	add_port(ports[0], FRAME_MAX, true);
+	test_add_port(test_ports[0], TEST_FRAME_MAX, true);
 	for (unsigned int i = 0; i < RTE_DIM(cases); i++) {
 		struct rte_mbuf *m;
 
 		send_one(make_split(i, cases[i].sizes, 5, cases[i].offset, cases[i].length));
-		m = receive(0);
+		m = test_receive(0);
 		assert_non_null(m);
 		assert_sent(m, i, cases[i].offset, cases[i].length);
 		assert_int_equal(m->nb_segs, cases[i].segments);
-		assert_int_equal(rte_mempool_in_use_count(packets), m->nb_segs);
+		assert_int_equal(rte_mempool_in_use_count(test_packets), m->nb_segs);
 		rte_pktmbuf_free(m);
 	}
 }
@@ -377,10 +259,10 @@ test_several_ports(void **state)
 		uint32_t length;
 		uint32_t outputs;
 	} sent[MS_BURST];
-	uint64_t counts[PORTS] = {0}, sums[PORTS] = {0};
+	uint64_t counts[TEST_PORTS] = {0}, sums[TEST_PORTS] = {0};
 
-	for (unsigned int p = 0; p < PORTS; p++)
-		add_port(ports[p], FRAME_MAX, true);
+	for (unsigned int p = 0; p < TEST_PORTS; p++)
+		test_add_port(test_ports[p], TEST_FRAME_MAX, true);
 	for (uint32_t round = 0; round < 500; round++) {
 		uint16_t n = (uint16_t)(rand() % 16), expected = 0;
 		struct ms_frame frames[MS_BURST];
@@ -389,35 +271,35 @@ test_several_ports(void **state)
 		for (uint16_t i = 0; i < n; i++) {
 			sent[i].offset = rand() % 120;
 			sent[i].length = 1 + rand() % (rand() % 4 == 0 ? 5000 : 200);
-			sent[i].outputs = rand() % (1 << PORTS);
+			sent[i].outputs = rand() % (1 << TEST_PORTS);
 			expected += sent[i].outputs == 0;
-			frames[i] = make(round + i, sent[i].offset, sent[i].length, 1 + rand() % 4,
-				sent[i].outputs);
+			frames[i] = test_make(round + i, sent[i].offset, sent[i].length,
+				1 + rand() % 4, sent[i].outputs);
 		}
-		assert_int_equal(ms_lane_burst(&lane, frames, n, done), expected);
+		assert_int_equal(ms_lane_burst(&test_lane, frames, n, done), expected);
 		if (expected > 0)
 			rte_pktmbuf_free_bulk(done, expected);
-		for (unsigned int turn = 0; turn < PORTS; turn++) {
-			unsigned int p = (turn + round) % PORTS;
+		for (unsigned int turn = 0; turn < TEST_PORTS; turn++) {
+			unsigned int p = (turn + round) % TEST_PORTS;
 
 			for (uint16_t i = 0; i < n; i++) {
 				struct rte_mbuf *m;
 
 				if ((sent[i].outputs >> p & 1) == 0)
 					continue;
-				m = receive(p);
+				m = test_receive(p);
 				assert_non_null(m);
 				assert_sent(m, round + i, sent[i].offset, sent[i].length);
 				rte_pktmbuf_free(m);
 				counts[p]++;
 				sums[p] += sent[i].length;
 			}
-			assert_null(receive(p));
+			assert_null(test_receive(p));
 		}
-		assert_int_equal(rte_mempool_in_use_count(packets), 0);
-		assert_int_equal(rte_mempool_in_use_count(clones), 0);
+		assert_int_equal(rte_mempool_in_use_count(test_packets), 0);
+		assert_int_equal(rte_mempool_in_use_count(test_clones), 0);
 	}
-	for (unsigned int p = 0; p < PORTS; p++)
+	for (unsigned int p = 0; p < TEST_PORTS; p++)
 		assert_ledger(p, counts[p], counts[p], sums[p]);
 }
 
@@ -427,14 +309,14 @@ test_port_full(void **state)
 {
 	struct rte_mbuf *m;
 
-	add_port(ports[0], FRAME_MAX, true);
+	test_add_port(test_ports[0], TEST_FRAME_MAX, true);
 	for (uint32_t i = 0; i < RING + 100; i++)
-		send_one(make(i, 50, 100, 1, 1));
+		send_one(test_make(i, 50, 100, 1, 1));
 	assert_ledger(0, RING + 100, RING, RING * 100);
 	assert_int_equal(drops(0, MS_DROP_PORT_FULL), 100);
-	assert_int_equal(rte_mempool_in_use_count(packets), RING);
+	assert_int_equal(rte_mempool_in_use_count(test_packets), RING);
 	for (uint32_t i = 0; i < RING; i++) {
-		m = receive(0);
+		m = test_receive(0);
 		assert_non_null(m);
 		assert_sent(m, i, 50, 100);
 		rte_pktmbuf_free(m);
@@ -446,18 +328,18 @@ test_port_length(void **state)
 {
 	struct rte_mbuf *m;
 
-	add_port(ports[0], 1514, true);
-	add_port(ports[1], FRAME_MAX, true);
-	send_one(make(1, 50, 1514, 1, 1));
-	send_one(make(2, 50, 1515, 1, 1));
-	send_one(make(3, 50, 1515, 3, 3)); /* short enough for the other port */
-	send_one(make(4, 50, 0, 1, 1));    /* no bytes at all */
-	send_one(make(5, 50, 0, 4, 1));
-	m = receive(0);
+	test_add_port(test_ports[0], 1514, true);
+	test_add_port(test_ports[1], TEST_FRAME_MAX, true);
+	send_one(test_make(1, 50, 1514, 1, 1));
+	send_one(test_make(2, 50, 1515, 1, 1));
+	send_one(test_make(3, 50, 1515, 3, 3)); /* short enough for the other port */
+	send_one(test_make(4, 50, 0, 1, 1));    /* no bytes at all */
+	send_one(test_make(5, 50, 0, 4, 1));
+	m = test_receive(0);
 	assert_sent(m, 1, 50, 1514);
 	rte_pktmbuf_free(m);
-	assert_null(receive(0));
-	m = receive(1);
+	assert_null(test_receive(0));
+	m = test_receive(1);
 	assert_sent(m, 3, 50, 1515);
 	rte_pktmbuf_free(m);
 	assert_ledger(0, 5, 1, 1514);
@@ -471,21 +353,21 @@ test_port_segments(void **state)
 {
 	struct rte_mbuf *m;
 
-	add_port(ports[0], FRAME_MAX, false);
-	add_port(ports[1], FRAME_MAX, false);
+	test_add_port(test_ports[0], TEST_FRAME_MAX, false);
+	test_add_port(test_ports[1], TEST_FRAME_MAX, false);
 	for (uint32_t i = 0; i < 50; i++) {
-		send_one(make(i, 50, 1000, 1 + i % 7, 3));
+		send_one(test_make(i, 50, 1000, 1 + i % 7, 3));
 		for (unsigned int p = 0; p < 2; p++) {
-			m = receive(p);
+			m = test_receive(p);
 			assert_non_null(m);
 			assert_int_equal(m->nb_segs, 1);
 			assert_sent(m, i, 50, 1000);
 			rte_pktmbuf_free(m);
 		}
 	}
-	send_one(make(1, 50, 5000, 4, 3));
+	send_one(test_make(1, 50, 5000, 4, 3));
 	for (unsigned int p = 0; p < 2; p++) {
-		assert_null(receive(p));
+		assert_null(test_receive(p));
 		assert_ledger(p, 51, 50, 50 * 1000);
 		assert_int_equal(drops(p, MS_DROP_PORT_SEGMENTS), 1);
 	}
@@ -495,20 +377,20 @@ test_port_segments(void **state)
 static void
 test_no_mbuf(void **state)
 {
-	struct rte_mbuf *held[CLONES], *m;
+	struct rte_mbuf *held[TEST_CLONES], *m;
 
-	for (unsigned int p = 0; p < PORTS; p++)
-		add_port(ports[p], FRAME_MAX, true);
-	assert_int_equal(rte_pktmbuf_alloc_bulk(clones, held, CLONES - 1), 0);
-	send_one(make(1, 50, 100, 1, 7)); /* two clones are needed, one is there */
-	send_one(make(2, 50, 300, 3, 6)); /* as many as segments are needed */
-	rte_pktmbuf_free_bulk(held, CLONES - 1);
-	m = receive(0);
+	for (unsigned int p = 0; p < TEST_PORTS; p++)
+		test_add_port(test_ports[p], TEST_FRAME_MAX, true);
+	assert_int_equal(rte_pktmbuf_alloc_bulk(test_clones, held, TEST_CLONES - 1), 0);
+	send_one(test_make(1, 50, 100, 1, 7)); /* two clones are needed, one is there */
+	send_one(test_make(2, 50, 300, 3, 6)); /* as many as segments are needed */
+	rte_pktmbuf_free_bulk(held, TEST_CLONES - 1);
+	m = test_receive(0);
 	assert_sent(m, 1, 50, 100);
 	rte_pktmbuf_free(m);
-	assert_null(receive(1));
+	assert_null(test_receive(1));
 	for (uint32_t i = 1; i <= 2; i++) {
-		m = receive(2);
+		m = test_receive(2);
 		assert_sent(m, i, 50, i == 1 ? 100 : 300);
 		rte_pktmbuf_free(m);
 	}
@@ -522,22 +404,22 @@ static void
 release_all(unsigned int port, uint32_t n)
 {
 	for (uint32_t i = 0; i < n; i++)
-		rte_pktmbuf_free(receive(port));
-	assert_null(receive(port));
+		rte_pktmbuf_free(test_receive(port));
+	assert_null(test_receive(port));
 }
 
 /* A port that stood still is asked once a burst, and gets its time again when it has taken one. */
 static void
 test_port_stands_still(void **state)
 {
-	add_port(ports[0], FRAME_MAX, true);
+	test_add_port(test_ports[0], TEST_FRAME_MAX, true);
 	for (uint32_t i = 0; i < RING + 2; i++)
-		send_one(make(i, 50, 100, 1, 1));
-	assert_int_equal(lane.outputs[0].port.full, 1);
+		send_one(test_make(i, 50, 100, 1, 1));
+	assert_int_equal(test_lane.outputs[0].port.full, 1);
 	assert_int_equal(drops(0, MS_DROP_PORT_FULL), 2);
-	rte_pktmbuf_free(receive(0));
-	send_one(make(1, 50, 100, 1, 1));
-	assert_int_equal(lane.outputs[0].port.full, 0);
+	rte_pktmbuf_free(test_receive(0));
+	send_one(test_make(1, 50, 100, 1, 1));
+	assert_int_equal(test_lane.outputs[0].port.full, 0);
 	assert_ledger(0, RING + 3, RING + 1, (RING + 1) * 100);
 	release_all(0, RING);
 }
@@ -546,15 +428,15 @@ test_port_stands_still(void **state)
 static void
 test_port_down(void **state)
 {
-	add_port(ports[0], FRAME_MAX, true);
-	add_port(ports[1], FRAME_MAX, true);
-	atomic_store(&destinations[0].ports[0].id, MS_PORT_GONE);
-	send_one(make(1, 50, 100, 1, 3));
-	atomic_store(&destinations[0].ports[0].id, ports[0]);
-	atomic_store(&destinations[0].ports[0].down, true);
-	send_one(make(2, 50, 100, 3, 3));
-	atomic_store(&destinations[0].ports[0].down, false);
-	send_one(make(3, 50, 100, 1, 3));
+	test_add_port(test_ports[0], TEST_FRAME_MAX, true);
+	test_add_port(test_ports[1], TEST_FRAME_MAX, true);
+	atomic_store(&test_destinations[0].ports[0].id, MS_PORT_GONE);
+	send_one(test_make(1, 50, 100, 1, 3));
+	atomic_store(&test_destinations[0].ports[0].id, test_ports[0]);
+	atomic_store(&test_destinations[0].ports[0].down, true);
+	send_one(test_make(2, 50, 100, 3, 3));
+	atomic_store(&test_destinations[0].ports[0].down, false);
+	send_one(test_make(3, 50, 100, 1, 3));
 	assert_ledger(0, 3, 1, 100);
 	assert_int_equal(drops(0, MS_DROP_PORT_DOWN), 2);
 	assert_ledger(1, 3, 3, 300);
@@ -566,7 +448,7 @@ static void *
 receive_later(void *arg)
 {
 	usleep(20000);
-	rte_pktmbuf_free(receive(0));
+	rte_pktmbuf_free(test_receive(0));
 	return NULL;
 }
 
@@ -576,20 +458,20 @@ test_port_waits(void **state)
 {
 	pthread_t reader;
 
-	lane.wait = true;
-	add_port(ports[0], FRAME_MAX, true);
+	test_lane.wait = true;
+	test_add_port(test_ports[0], TEST_FRAME_MAX, true);
 	for (uint32_t i = 0; i < RING; i++)
-		send_one(make(i, 50, 100, 1, 1));
+		send_one(test_make(i, 50, 100, 1, 1));
 	assert_int_equal(pthread_create(&reader, NULL, receive_later, NULL), 0);
-	send_one(make(RING, 50, 100, 1, 1));
+	send_one(test_make(RING, 50, 100, 1, 1));
 	pthread_join(reader, NULL);
 	assert_ledger(0, RING + 1, RING + 1, (RING + 1) * 100);
-	atomic_store(&lane.deadline, 1); /* long ago */
-	send_one(make(1, 50, 100, 1, 1));
+	atomic_store(&test_lane.deadline, 1); /* long ago */
+	send_one(test_make(1, 50, 100, 1, 1));
 	assert_int_equal(drops(0, MS_DROP_PORT_FULL), 1);
-	atomic_store(&lane.deadline, 0);
-	atomic_store(&destinations[0].ports[0].id, MS_PORT_GONE);
-	send_one(make(1, 50, 100, 1, 1));
+	atomic_store(&test_lane.deadline, 0);
+	atomic_store(&test_destinations[0].ports[0].id, MS_PORT_GONE);
+	send_one(test_make(1, 50, 100, 1, 1));
 	assert_int_equal(drops(0, MS_DROP_PORT_DOWN), 1);
 	release_all(0, RING);
 }
@@ -598,14 +480,14 @@ test_port_waits(void **state)
 static void
 test_spreads(void **state)
 {
-	uint16_t got[PORTS] = {0};
-	struct ms_output_ports *to = &destinations[0];
+	uint16_t got[TEST_PORTS] = {0};
+	struct ms_output_ports *to = &test_destinations[0];
 	uint16_t port_of[256];
 
-	ms_output_ports_init(to, PORTS, 1);
-	for (unsigned int p = 0; p < PORTS; p++)
-		fill_in(&to->ports[p], ports[p], FRAME_MAX, true);
-	ms_lane_add_port(&lane, to, 0);
+	ms_output_ports_init(to, TEST_PORTS, 1);
+	for (unsigned int p = 0; p < TEST_PORTS; p++)
+		test_port_fill(&to->ports[p], test_ports[p], TEST_FRAME_MAX, true);
+	ms_lane_add_port(&test_lane, to, 0);
 	memset(port_of, 0xff, sizeof(port_of));
 	for (uint32_t round = 0; round < 40; round++) {
 		struct ms_frame frames[MS_BURST];
@@ -614,16 +496,16 @@ test_spreads(void **state)
 		for (uint32_t i = 0; i < MS_BURST; i++) {
 			uint32_t flow = (uint32_t)rand() % 256;
 
-			frames[i] = make(round * MS_BURST + i, 50, 100 + flow, 1, 1);
+			frames[i] = test_make(round * MS_BURST + i, 50, 100 + flow, 1, 1);
 			/* flows of the last of four workers */
 			frames[i].mbuf->hash.rss = UINT32_C(0xc0000000) | flow << 22 | flow;
 		}
-		assert_int_equal(ms_lane_burst(&lane, frames, MS_BURST, done), 0);
-		for (uint16_t p = 0; p < PORTS; p++) {
+		assert_int_equal(ms_lane_burst(&test_lane, frames, MS_BURST, done), 0);
+		for (uint16_t p = 0; p < TEST_PORTS; p++) {
 			uint64_t last = 0;
 			struct rte_mbuf *m;
 
-			while ((m = receive(p)) != NULL) {
+			while ((m = test_receive(p)) != NULL) {
 				uint32_t flow = m->pkt_len - 100;
 
 				assert_true(port_of[flow] == UINT16_MAX || port_of[flow] == p);
@@ -639,36 +521,37 @@ test_spreads(void **state)
 			}
 		}
 	}
-	for (unsigned int p = 0; p < PORTS; p++)
-		assert_in_range(got[p], 40 * MS_BURST / PORTS / 2, 40 * MS_BURST / PORTS * 2);
+	for (unsigned int p = 0; p < TEST_PORTS; p++)
+		assert_in_range(
+			got[p], 40 * MS_BURST / TEST_PORTS / 2, 40 * MS_BURST / TEST_PORTS * 2);
 	assert_int_equal(got[0] + got[1] + got[2], 40 * MS_BURST);
-	assert_int_equal(ms_count_read(&lane.outputs[0].ledger.written), 40 * MS_BURST);
+	assert_int_equal(ms_count_read(&test_lane.outputs[0].ledger.written), 40 * MS_BURST);
 }
 
 /* A port that stands still, or is gone, takes its own flows with it and no others. */
 static void
 test_spreads_around_a_stop(void **state)
 {
-	struct ms_output_ports *to = &destinations[0];
+	struct ms_output_ports *to = &test_destinations[0];
 	uint64_t written;
 
 	ms_output_ports_init(to, 2, 1);
-	fill_in(&to->ports[0], MS_PORT_GONE, FRAME_MAX, true);
-	fill_in(&to->ports[1], ports[1], FRAME_MAX, true);
-	ms_lane_add_port(&lane, to, 0);
+	test_port_fill(&to->ports[0], MS_PORT_GONE, TEST_FRAME_MAX, true);
+	test_port_fill(&to->ports[1], test_ports[1], TEST_FRAME_MAX, true);
+	ms_lane_add_port(&test_lane, to, 0);
 	for (uint32_t i = 0; i < 200; i++) {
-		struct ms_frame frame = make(i, 50, 100, 1, 1);
+		struct ms_frame frame = test_make(i, 50, 100, 1, 1);
 
 		frame.mbuf->hash.rss = i * UINT32_C(0x01234567);
 		send_one(frame);
 	}
-	written = ms_count_read(&lane.outputs[0].ledger.written);
+	written = ms_count_read(&test_lane.outputs[0].ledger.written);
 	assert_in_range(written, 50, 150);
 	assert_int_equal(drops(0, MS_DROP_PORT_DOWN), 200 - written);
 	release_all(1, (uint32_t)written);
 }
 
-#define EACH(test) cmocka_unit_test_setup_teardown(test, begin, end)
+#define EACH(test) cmocka_unit_test_setup_teardown(test, test_lane_begin, test_lane_end)
 
 int
 main(void)
@@ -691,5 +574,5 @@ main(void)
 		EACH(test_spreads_around_a_stop),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, test_lane_setup, test_lane_teardown);
 }
