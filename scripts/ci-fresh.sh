@@ -13,12 +13,13 @@ if [ -n "$(git status --porcelain)" ]; then
 	git status --short
 fi
 
-# Where apt gets Debian from: lines of `URL SUITE COMPONENT`. Known only once apt has its lists.
+# Where apt gets Debian from: lines of `URL SUITE COMPONENT`. Known only once apt has its lists. Not
+# the backports, which setup.sh adds for tests.
 targets() {
 	# shellcheck disable=SC2016 # apt's variables, not the shell's
 	apt-get indextargets --format '$(SITE) $(CODENAME) $(COMPONENT)' \
 		'Created-By: Packages' 'Origin: Debian' |
-		awk '$2 ~ /^bookworm/' | sort -u
+		awk '$2 ~ /^bookworm(-updates|-security)?$/' | sort -u
 }
 sources=$(targets)
 if [ -z "$sources" ]; then

@@ -15,9 +15,10 @@ build=(gcc libc6-dev meson pkg-config libdpdk-dev libbsd-dev libjansson-dev libp
 demo=("${build[@]}" python3)
 
 # Network namespaces and tools that look at the results from outside; dpdk-dev has the telemetry
-# client, python3-botocore the EC2 API's model, against which our reader of AWS documents is held.
+# client, python3-botocore the EC2 API's model, against which our reader of AWS documents is held,
+# and suricata is the IDS that the sink feeds.
 test=("${build[@]}" libcmocka-dev dpdk-dev iproute2 iputils-ping procps tcpdump tshark jq
-	python3-scapy python3-botocore)
+	python3-scapy python3-botocore suricata)
 
 # libclang-rt-14-dev: the sanitizers' run-time; binutils: nm and objdump for the hot path's check.
 ci=("${test[@]}" clang clang-format clang-tidy libclang-rt-14-dev binutils shellcheck codespell
@@ -50,8 +51,48 @@ apt() {
 		apt-get -q -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300 "$@" </dev/null
 }
 
-say "Installing ${missing[*]}"
 # A third party's repository that does not answer must not stop us: whether the packages can be
 # had is for the installation to say.
-apt update >/dev/null 2>&1 || echo "setup.sh: apt-get update had errors; going on" >&2
+update() {
+	apt update >/dev/null 2>&1 || echo "setup.sh: apt-get update had errors; going on" >&2
+}
+
+# Debian 12 has suricata in its backports alone, which few machines know. They stand beside the
+# release: the mirror is the one that apt has the release from, and the keys are those it trusts. Of
+# all that is newer there only suricata and its parser of HTTP are taken, whatever else is installed.
+add_backports() {
+	local codename mirror suite
+	codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
+	# shellcheck disable=SC2016 # apt's variables, not the shell's
+	mirror=$(apt-get indextargets --format '$(CODENAME) $(COMPONENT) $(SITE)' \
+		'Created-By: Packages' 'Origin: Debian' |
+		awk -v release="$codename" '$1 == release && $2 == "main" && !n++ {print $3}')
+	[ -n "$mirror" ] || die "suricata is in Debian's backports, but apt knows no mirror of Debian"
+	suite=$codename-backports
+	say "Adding $suite, for suricata"
+	"${sudo[@]}" tee /etc/apt/preferences.d/mirrorsink-backports >/dev/null <<-END
+		Package: *
+		Pin: release n=$suite
+		Pin-Priority: 100
+
+		Package: suricata libhtp2
+		Pin: release n=$suite
+		Pin-Priority: 500
+	END
+	"${sudo[@]}" tee /etc/apt/sources.list.d/mirrorsink-backports.list >/dev/null \
+		<<<"deb $mirror $suite main"
+	update
+}
+
+say "Installing ${missing[*]}"
+update
+if [[ " ${missing[*]} " == *" suricata "* ]]; then
+	# Its package starts it as a service, on eth0. It is wanted for tests alone, which start their own.
+	unit=/etc/systemd/system/suricata.service
+	if [ -d "${unit%/*}" ] && [ ! -e "$unit" ]; then
+		echo "suricata.service is masked; to use it: systemctl unmask suricata.service"
+		"${sudo[@]}" ln -s /dev/null "$unit"
+	fi
+	apt install --simulate suricata >/dev/null 2>&1 || add_backports
+fi
 quietly apt install -y --no-install-recommends "${missing[@]}"
