@@ -16,9 +16,9 @@ demo=("${build[@]}" python3)
 
 # Network namespaces and tools that look at the results from outside; dpdk-dev has the telemetry
 # client, python3-botocore the EC2 API's model, against which our reader of AWS documents is held,
-# and suricata is the IDS that the sink feeds.
+# suricata is the IDS that the sink feeds, and openssl makes the certificate that it sees.
 test=("${build[@]}" libcmocka-dev dpdk-dev iproute2 iputils-ping procps tcpdump tshark jq
-	python3-scapy python3-botocore suricata)
+	python3-scapy python3-botocore suricata openssl)
 
 # libclang-rt-14-dev: the sanitizers' run-time; binutils: nm and objdump for the hot path's check.
 ci=("${test[@]}" clang clang-format clang-tidy libclang-rt-14-dev binutils shellcheck codespell

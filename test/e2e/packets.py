@@ -8,6 +8,7 @@ import ipaddress
 import struct
 
 TCP, UDP, ICMP, ICMP6 = 6, 17, 1, 58
+WINDOW = 1024  # that a TCP segment offers
 SOURCE_MAC = "02:00:00:00:00:01"
 TARGET_MAC = "02:00:00:00:00:02"
 
@@ -88,8 +89,9 @@ def udp(payload, source, target, length=None):
     return struct.pack("!HHHH", source, target, length, 0) + payload
 
 
-def tcp(payload, source, target, sequence=1, flags=0x18):
-    return struct.pack("!HHIIBBHHH", source, target, sequence, 1, 0x50, flags, 1024, 0, 0) + payload
+def tcp(payload, source, target, sequence=1, flags=0x18, acknowledged=1):
+    head = source, target, sequence, acknowledged, 0x50, flags, WINDOW, 0, 0
+    return struct.pack("!HHIIBBHHH", *head) + payload
 
 
 def icmp_echo(payload, ident=1, sequence=1):
