@@ -59,7 +59,7 @@ update() {
 
 # Debian 12 has suricata in its backports alone, which few machines know. They stand beside the
 # release: the mirror is the one that apt has the release from, and the keys are those it trusts. Of
-# all that is newer there only suricata and its parser of HTTP are taken, whatever else is installed.
+# all that is newer there only suricata and its parser of HTTP are taken, whatever is installed.
 add_backports() {
 	local codename mirror suite
 	codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")

@@ -2,13 +2,40 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
 # What the tests with an IDS share: Suricata on taps, or on a file, with one configuration and one
-# set of rules, so that the two differ in nothing but where frames come from. Sourced by a test instead
-# of lib.sh, which it brings along.
+# set of rules, so that the two differ in nothing but where frames come from. Sourced by a test
+# instead of lib.sh, which it brings along.
 
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 need_root
 need_command suricata tcpdump openssl
+
+# ids_original: $work/in.pcap, the frames to mirror, see conversations.py; sets frames, how many.
+ids_original()
+{
+	local taken
+
+	openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj '/O=Example/CN=tls.example.org' \
+		-keyout "$work/key.pem" -out "$work/certificate.pem" 2>/dev/null
+	taken=$("$python" "$here/conversations.py" "$work/in.pcap" "$work/certificate.pem" \
+		"$work/key.pem" "$captures"/inner/*)
+	((taken >= 40)) || fail "only $taken captures were taken"
+	frames=$(tcpdump -r "$work/in.pcap" --count 2>/dev/null | cut -d ' ' -f 1)
+	echo "$taken captures, $frames frames"
+}
+
+# ids_feed: mirrors them from a0, so slowly that nothing is lost on a busy machine.
+ids_feed()
+{
+	local in_space=(ip netns exec "$space_a")
+
+	use_other_lcores
+	source_run source --vdev=net_af_packet0,iface=a0 "--vdev=net_pcap0,rx_pcap=$work/in.pcap" -- \
+		-t net_af_packet0 --mtu 1600 --rate 2000pps --summary "$work/source.json"
+	use_lcores 2
+	assert_equal "$(judge get "$work/source.json" balanced)" true "the source's ledger balances"
+	assert_equal "$(judge get "$work/source.json" sent.packets)" "$frames" "packets sent"
+}
 
 # ids_config TAP...: $work/suricata.yaml and $work/ids.rules. One thread a tap. No flow times out,
 # since a file is read faster than its frames came, so all end when Suricata does. Rings and
@@ -51,6 +78,7 @@ ids_config()
 		  outputs:
 		    - console: {enabled: yes}
 		vlan: {use-for-tracking: yes}
+		livedev: {use-for-tracking: yes}
 		flow: {memcap: 256mb}
 		flow-timeouts:
 		  default: &never {new: 3600, established: 3600, closed: 3600, bypassed: 3600}
@@ -103,7 +131,7 @@ ids_start()
 
 ids_says()
 {
-	grep -q "$2" "$work/$1.err"
+	grep -qs "$2" "$work/$1.err"
 }
 
 # A rule or a setting that it does not understand would make two runs agree on less.
@@ -115,7 +143,7 @@ ids_no_trouble()
 # ids_alerts RUN RULE N: whether Suricata has alerted so often by this rule so far.
 ids_alerts()
 {
-	(($(grep -c "\"signature_id\":$2," "$work/$1/eve.json") >= $3))
+	(($(grep -cs "\"signature_id\":$2," "$work/$1/eve.json") >= $3))
 }
 
 # ids_stop RUN PID: ends it; no tap may have lost a frame in the kernel.
