@@ -10,6 +10,7 @@
 #include <rte_launch.h>
 #include <rte_timer.h>
 
+#include "own_ports.h"
 #include "plug.h"
 #include "reload.h"
 
@@ -121,6 +122,7 @@ control_run(struct sink *sink)
 		else if (sig != 0)
 			return;
 		plug_work(sink);
+		own_ports_work(sink);
 		now = now_ns();
 		if (now - housekept >= SECOND_NS) {
 			ms_timestamp_recalibrate(&sink->clock);

@@ -10,11 +10,16 @@
 #include <net/if.h>
 #include <string.h>
 
+#include <rte_cycles.h>
 #include <rte_ethdev.h>
 
 #include "common/ethdev.h"
 
 #define MTU_MAX 9216 /* what ENA takes */
+
+/* How often, and how long after each other, a port that starts is asked for its link. */
+#define LINK_LOOKS   20
+#define LINK_LOOK_US 5000
 
 /* What a device takes of what we would like. */
 static void
@@ -217,6 +222,11 @@ void
 port_publish(const struct sink *sink, struct sink_port *port)
 {
 	port_look_at_link(port);
+	/* the kernel takes some milliseconds to say that a new interface runs */
+	for (unsigned int i = 0; i < LINK_LOOKS && port->down; i++) {
+		rte_delay_us_sleep(LINK_LOOK_US);
+		port_look_at_link(port);
+	}
 	if (port->role == SINK_OUTPUT)
 		publish_output(sink, port);
 	else if (port->role == SINK_MIRROR)

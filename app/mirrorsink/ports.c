@@ -14,6 +14,7 @@
 
 #include "common/ethdev.h"
 #include "outputs.h"
+#include "own_ports.h"
 #include "port.h"
 
 #define MBUFS_MIN    8192
@@ -58,7 +59,9 @@ claim(struct sink *sink, const char *who, const char *name, enum sink_role role)
 		cli_wrong("out of memory");
 		return NULL;
 	}
+	pthread_mutex_lock(&sink->lock);
 	sink->ports_n++;
+	pthread_mutex_unlock(&sink->lock);
 	return port;
 }
 
@@ -72,17 +75,36 @@ add_mirror(struct sink *sink, const char *who, const char *name)
 	return port != NULL;
 }
 
-/* What an output does to frames, so that they tell whose they are. */
-static void
-resolve_tenant(struct sink *sink, const struct ms_config_output *output, struct ms_output_ports *to)
+struct sink_port *
+ports_claim_output(
+	struct sink *sink, const char *who, const char *name, uint32_t output, uint32_t index)
 {
+	struct sink_port *port = claim(sink, who, name, SINK_OUTPUT);
+
+	if (port != NULL) {
+		port->output = output;
+		port->lanes = &sink->output_ports[output]->ports[index];
+	}
+	return port;
+}
+
+/* What an output does to frames, or with them, so that they tell whose they are. */
+static bool
+resolve_tenant(struct sink *sink, uint32_t i)
+{
+	const struct ms_config_output *output = &sink_config(sink)->outputs[i];
+	struct ms_output_ports *to = sink->output_ports[i];
+
 	to->vlan_tags = output->tenant == MS_TENANT_VLAN   ? 1
 	                : output->tenant == MS_TENANT_QINQ ? 2
 	                                                   : 0;
 	to->wraps = output->tenant == MS_TENANT_VXLAN;
+	if (output->tenant == MS_TENANT_PORT && !own_ports_init(sink, i))
+		return false;
 	if (to->wraps && !output->vxlan.has_vni)
 		to->vnis = sink->registry;
 	sink->hash |= to->ways_n > 1 || to->wraps;
+	return true;
 }
 
 static bool
@@ -91,21 +113,20 @@ resolve_output(struct sink *sink, uint32_t i)
 	const struct ms_config_output *output = &sink_config(sink)->outputs[i];
 	struct ms_output_ports *to = aligned_alloc(
 		RTE_CACHE_LINE_SIZE, RTE_CACHE_LINE_ROUNDUP(sizeof(struct ms_output_ports)));
+	uint32_t ports_n = output->tenant == MS_TENANT_PORT ? MS_OUTPUT_WAYS / output->queues
+	                                                    : output->ports_n;
 	char place[OUTPUTS_PLACE];
 
 	if (to == NULL)
 		return cli_wrong("out of memory");
 	sink->output_ports[i] = to;
-	ms_output_ports_init(to, (uint16_t)output->ports_n, (uint16_t)output->queues);
-	resolve_tenant(sink, output, to);
+	ms_output_ports_init(to, (uint16_t)ports_n, (uint16_t)output->queues);
+	if (!resolve_tenant(sink, i))
+		return false;
 	outputs_place(output, place, sizeof(place));
 	for (uint32_t p = 0; p < output->ports_n; p++) {
-		struct sink_port *port = claim(sink, place, output->ports[p], SINK_OUTPUT);
-
-		if (port == NULL)
+		if (ports_claim_output(sink, place, output->ports[p], i, p) == NULL)
 			return false;
-		port->output = i;
-		port->lanes = &to->ports[p];
 	}
 	return true;
 }
@@ -143,6 +164,8 @@ ports_resolve(struct sink *sink)
 		if (sink->options.rx_n == 0 && used(sink, port) == NULL)
 			add_mirror(sink, "--rx", ethdev_name(port));
 	}
+	if (!own_ports_make(sink))
+		return false;
 	if (sink->mirrors_n == 0)
 		return cli_wrong("there is no port to receive from: bind an ENI to a DPDK driver, "
 				 "or make one before the --, such as "
@@ -266,8 +289,11 @@ ports_stop(struct sink *sink)
 		rte_eth_dev_stop(port);
 		rte_eth_dev_close(port);
 	}
-	for (uint32_t i = 0; i < MS_OUTPUTS_MAX; i++)
+	for (uint32_t i = 0; i < MS_OUTPUTS_MAX; i++) {
+		if (sink->output_ports[i] != NULL)
+			own_ports_fini(sink->output_ports[i]);
 		free(sink->output_ports[i]);
+	}
 	for (uint16_t i = 0; i < sink->ports_n; i++) {
 		free(sink->ports[i].device);
 		free(sink->ports[i].counted);

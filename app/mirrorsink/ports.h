@@ -7,6 +7,13 @@
 /* Finds the ports that options and outputs name, and makes the rest mirror ports. */
 bool ports_resolve(struct sink *sink);
 
+/*
+ * Takes the port of this name for an output, whose index-th it is. who: says where it is named.
+ * NULL after a message.
+ */
+struct sink_port *ports_claim_output(
+	struct sink *sink, const char *who, const char *name, uint32_t output, uint32_t index);
+
 /* rx queues that a mirror port will have if n lcores poll it. */
 uint16_t ports_rx_queues(uint16_t port, uint16_t n);
 

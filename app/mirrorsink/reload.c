@@ -52,7 +52,8 @@ same_outputs(const struct ms_config *a, const struct ms_config *b)
 		if (x->type != y->type || x->snaplen != y->snaplen || x->outer != y->outer ||
 			x->rotate_bytes != y->rotate_bytes ||
 			x->rotate_seconds != y->rotate_seconds || !same_text(x->name, y->name) ||
-			!same_text(x->path, y->path) || !same_ports(x, y) || !same_tenant(x, y))
+			!same_text(x->path, y->path) || !same_text(x->interface, y->interface) ||
+			!same_ports(x, y) || !same_tenant(x, y))
 			return false;
 	}
 	return true;

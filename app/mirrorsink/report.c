@@ -65,6 +65,8 @@ print_outputs(const struct sink *sink, const struct sink_totals *totals, FILE *o
 			fprintf(out, " %s", output->path);
 		for (uint32_t p = 0; p < output->ports_n; p++)
 			fprintf(out, "%s%s", p > 0 ? ", " : " ", output->ports[p]);
+		if (output->interface != NULL)
+			fprintf(out, " taps %s", output->interface);
 		fputc('\n', out);
 		for (unsigned int d = 0; d < MS_DROP_COUNT; d++) {
 			uint64_t n = ms_count_read(&ledger->dropped[d]);

@@ -195,9 +195,10 @@ struct sink {
 	uint16_t mirrors_n;
 	struct sink_port *exception;                          /* NULL: none */
 	struct ms_output_ports *output_ports[MS_OUTPUTS_MAX]; /* by output; NULL: no port */
-	bool wait;   /* for full rings, buffers and ports, instead of dropping */
-	bool replay; /* all mirror ports replay captures that end */
-	bool hash;   /* outputs need the hash of the inner flow, in mbuf->hash.rss */
+	bool wait;               /* for full rings, buffers and ports, instead of dropping */
+	bool replay;             /* all mirror ports replay captures that end */
+	uint32_t own_ports_seen; /* slots of sessions that were looked at, see own_ports.c */
+	bool hash;               /* outputs need the hash of the inner flow, in mbuf->hash.rss */
 	struct sink_rx *rx[SINK_RX_MAX];
 	uint16_t rx_n;
 	struct sink_worker *workers[MS_WORKERS_MAX];

@@ -2,6 +2,8 @@
 /* The ledger as JSON, schema mirrorsink.summary/1. */
 #include "report.h"
 
+#include "own_ports.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -119,6 +121,9 @@ sessions(const struct sink *sink)
 			integer(t.delivered), "rejected", integer(t.rejected), "lost",
 			integer(t.lost), "duplicates", integer(t.duplicates));
 		add_vlan(object, tags, slot);
+		if (own_port(sink, slot) != NULL)
+			json_object_set_new(
+				object, "port", json_string(own_port(sink, slot)->name));
 		add_directions(object, &t, macs[slot]);
 		json_array_append_new(array, object);
 	}

@@ -16,6 +16,7 @@
 #include <rte_telemetry.h>
 #include <rte_version.h>
 
+#include "own_ports.h"
 #include "plug.h"
 #include "totals.h"
 
@@ -152,6 +153,7 @@ session_dict(const struct sink *sink, uint32_t slot, uint64_t configured)
 {
 	const struct ms_session_info *info = ms_session_info(sink->registry, slot);
 	struct rte_tel_data *d = new_dict();
+	const struct sink_port *port;
 	struct sink_session_totals t;
 	char address[INET6_ADDRSTRLEN];
 
@@ -169,6 +171,9 @@ session_dict(const struct sink *sink, uint32_t slot, uint64_t configured)
 	add_number(d, "lost", t.lost);
 	add_number(d, "duplicates", t.duplicates);
 	add_vlan(d, sink, slot);
+	port = own_port(sink, slot);
+	if (port != NULL)
+		rte_tel_data_add_dict_string(d, "port", port->name);
 	add_directions(d, &t, configured);
 	return d;
 }

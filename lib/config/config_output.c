@@ -20,11 +20,12 @@ const char *const config_output_types[] = {
 const char *const config_frames[] = {"inner", "outer", NULL};
 
 static const char *const output_keys[] = {"Name", "Type", "Path", "Port", "Ports", "Queues",
-	"Tenant", "Vxlan", "Snaplen", "Frame", "RotateBytes", "RotateSeconds", NULL};
+	"Tenant", "Vxlan", "Interface", "Snaplen", "Frame", "RotateBytes", "RotateSeconds", NULL};
 /* Those that only files have, and only ports. */
 static const char *const file_keys[] = {
 	"Path", "Snaplen", "Frame", "RotateBytes", "RotateSeconds", NULL};
-static const char *const port_keys[] = {"Port", "Ports", "Queues", "Tenant", "Vxlan", NULL};
+static const char *const port_keys[] = {
+	"Port", "Ports", "Queues", "Tenant", "Vxlan", "Interface", NULL};
 
 #define ROTATE_SECONDS_MAX (366 * 86400)
 
@@ -50,17 +51,27 @@ refuse(struct config_reader *r, const struct config_at *at, const char *const *k
 	return true;
 }
 
-/* One port, or a list of them. */
+/* One port, or a list of them, or one that is made for each session. */
 static bool
 check_port_keys(struct config_reader *r, const struct config_at *at)
 {
 	struct config_at list = config_child(at, "Ports");
+	struct config_at one = config_child(at, "Port");
+	struct config_at tenant = config_child(at, "Tenant");
 
+	if (tenant.value != NULL && json_is_string(tenant.value) &&
+		strcmp(json_string_value(tenant.value), config_tenants[MS_TENANT_PORT]) == 0) {
+		const struct config_at *named = one.value != NULL ? &one : &list;
+
+		return named->value == NULL ||
+		       config_fail(r, named,
+			       "with \"Tenant\": \"port\" each session gets a tap that is made for "
+			       "it; leave the key out, and write Interface");
+	}
 	if (list.value == NULL)
 		return config_require(
 			r, at, "Port", "name the ethdev, such as net_tap0, or several with Ports");
-	return config_child(at, "Port").value == NULL ||
-	       config_fail(r, &list, "Port is given, too; write one of them");
+	return one.value == NULL || config_fail(r, &list, "Port is given, too; write one of them");
 }
 
 /* Every type has the keys that mean something to it, and no others. */
@@ -173,7 +184,7 @@ read_ports(struct config_reader *r, const struct config_at *at, struct ms_config
 		!config_each(r, at, "Ports", read_port_name, output) ||
 		!config_integer(r, at, "Queues", 1, MS_OUTPUT_WAYS_MAX, &queues))
 		return false;
-	if (output->ports_n == 0)
+	if (output->ports_n == 0 && output->tenant != MS_TENANT_PORT)
 		return config_fail(r, &list, "names no port; name one at least");
 	output->queues = (uint32_t)queues;
 	return output->ports_n * output->queues <= MS_OUTPUT_WAYS_MAX ||
@@ -212,7 +223,7 @@ config_read_output(struct config_reader *r, const struct config_at *at, void *ar
 		return false;
 	output->type = (enum ms_output_type)type;
 	if (output->type == MS_OUTPUT_PORT &&
-		(!read_ports(r, at, output) || !config_read_tenant(r, at, output)))
+		(!config_read_tenant(r, at, output) || !read_ports(r, at, output)))
 		return false;
 	output->snaplen = (uint32_t)snaplen;
 	output->outer = frame == 1;
@@ -298,6 +309,7 @@ config_free_output(struct ms_config_output *output)
 	for (uint32_t i = 0; i < output->ports_n; i++)
 		free(output->ports[i]);
 	free(output->ports);
+	free(output->interface);
 }
 
 int

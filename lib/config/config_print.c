@@ -252,6 +252,7 @@ put_ports_of(struct printer *p, json_t *object, const struct ms_config_output *o
 		put(p, object, "Queues", json_integer(output->queues));
 	if (output->tenant != MS_TENANT_NONE)
 		put_string(p, object, "Tenant", config_tenants[output->tenant]);
+	put_string(p, object, "Interface", output->interface);
 	if (output->tenant == MS_TENANT_VXLAN)
 		put_vxlan(p, object, &output->vxlan);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * How the frames of a port's output tell whose they are: the key Tenant, and the object Vxlan that
- * one of its values asks for. config_output.c has the outputs.
+ * How the frames of a port's output tell whose they are: the key Tenant, and the object Vxlan or
+ * the name of interfaces that two of its values ask for. config_output.c has the outputs.
  */
 #include "config/config_internal.h"
 
@@ -12,6 +12,7 @@ const char *const config_tenants[] = {
 	[MS_TENANT_VLAN] = "vlan",
 	[MS_TENANT_QINQ] = "qinq",
 	[MS_TENANT_VXLAN] = "vxlan",
+	[MS_TENANT_PORT] = "port",
 	NULL,
 };
 
@@ -78,6 +79,42 @@ read_vxlan(struct config_reader *r, const struct config_at *at, struct ms_config
 	return true;
 }
 
+/* What stands in it but is no letter, digit or one of these would be trouble in a shell or a path.
+ */
+#define INTERFACE_CHARACTERS                                   \
+	"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" \
+	"0123456789-_.{}"
+
+static bool
+read_interface(struct config_reader *r, const struct config_at *at, char **interface)
+{
+	struct config_at child = config_child(at, "Interface");
+
+	if (!config_require(r, at, "Interface", "write the taps' names, such as \"ids{vni}\"") ||
+		!config_string(r, at, "Interface", interface))
+		return false;
+	if (strstr(*interface, "{vni}") == NULL && strstr(*interface, "{session}") == NULL)
+		return config_fail(
+			r, &child, "the same for all sessions; write {vni} or {session} into it");
+	return (*interface)[strspn(*interface, INTERFACE_CHARACTERS)] == '\0' ||
+	       config_fail(r, &child,
+		       "no name of an interface; write letters, digits, -, _ and . alone");
+}
+
+/* A key that another value of Tenant asks for. */
+static bool
+refuse_unless(struct config_reader *r, const struct config_at *at, const char *key,
+	enum ms_tenant tenant, enum ms_tenant wanted)
+{
+	struct config_at child = config_child(at, key);
+
+	return child.value == NULL || tenant == wanted ||
+	       config_fail(r, &child,
+		       "means nothing to Tenant %s; write \"Tenant\": \"%s\", or leave the "
+		       "key out",
+		       config_tenants[tenant], config_tenants[wanted]);
+}
+
 bool
 config_read_tenant(
 	struct config_reader *r, const struct config_at *at, struct ms_config_output *output)
@@ -88,12 +125,11 @@ config_read_tenant(
 	if (!config_choice(r, at, "Tenant", config_tenants, &tenant))
 		return false;
 	output->tenant = (enum ms_tenant)tenant;
+	if (!refuse_unless(r, at, "Vxlan", output->tenant, MS_TENANT_VXLAN) ||
+		!refuse_unless(r, at, "Interface", output->tenant, MS_TENANT_PORT))
+		return false;
 	if (tenant == MS_TENANT_VXLAN)
 		return config_require(r, at, "Vxlan", "write {\"TargetAddress\": ...}") &&
 		       read_vxlan(r, &vxlan, &output->vxlan);
-	return vxlan.value == NULL ||
-	       config_fail(r, &vxlan,
-		       "means nothing to Tenant %s; write \"Tenant\": \"vxlan\", or leave the "
-		       "key out",
-		       config_tenants[tenant]);
+	return tenant != MS_TENANT_PORT || read_interface(r, at, &output->interface);
 }

@@ -77,6 +77,7 @@ enum ms_tenant {
 	MS_TENANT_VLAN,  /* a tag with the session's VLAN id */
 	MS_TENANT_QINQ,  /* two tags (IEEE 802.1ad), for more sessions than there are ids */
 	MS_TENANT_VXLAN, /* wrapped in another mirrored packet */
+	MS_TENANT_PORT,  /* by a tap of each session's own */
 };
 
 /* What they are wrapped in. */
@@ -100,10 +101,11 @@ struct ms_config_output {
 	uint32_t ports_n;
 	enum ms_tenant tenant;        /* port */
 	struct ms_config_vxlan vxlan; /* MS_TENANT_VXLAN; else all 0 */
-	uint32_t snaplen;             /* 0: whole frames */
-	uint64_t rotate_bytes;        /* files grow to at most so much; 0: without end */
-	uint32_t rotate_seconds;      /* and get at most so old; 0: without end */
-	bool outer;                   /* files keep the outer headers */
+	char *interface;         /* MS_TENANT_PORT: name of taps, {vni} and {session}; or NULL */
+	uint32_t snaplen;        /* 0: whole frames */
+	uint64_t rotate_bytes;   /* files grow to at most so much; 0: without end */
+	uint32_t rotate_seconds; /* and get at most so old; 0: without end */
+	bool outer;              /* files keep the outer headers */
 	struct ms_origin origin;
 };
 

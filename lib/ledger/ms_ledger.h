@@ -50,6 +50,7 @@ enum ms_fate {
 /* X(ENUM, name, help): why an output did not take a frame that was offered to it. */
 #define MS_DROPS(X)                                                                  \
 	X(PORT_DOWN, port_down, "the port was gone, or its link down")               \
+	X(NO_PORT, no_port, "its session had no port of its own")                    \
 	X(PORT_FULL, port_full, "the port's transmit queue stayed full")             \
 	X(PORT_LENGTH, port_length, "empty, or longer than the port's MTU")          \
 	X(PORT_SEGMENTS, port_segments, "segmented, and the port takes no segments") \

@@ -56,6 +56,11 @@ struct ms_output_ports {
 	} ways[MS_OUTPUT_WAYS];
 	uint16_t ways_n;
 	uint16_t queues; /* of each port, for each lane */
+	/*
+	 * By session: the index in ports of the one that it has to itself, + 1, or 0: none yet.
+	 * Release, acquired by lanes; MS_SESSIONS_MAX. NULL: frames spread over the ports.
+	 */
+	_Atomic(uint8_t) *of_session;
 	/* How a frame tells a reader without a notion of sessions whose it is. */
 	uint8_t vlan_tags; /* with the VLAN ids of its session: 0, 1, or 2 for all sessions */
 	bool wraps;        /* in another mirrored packet */

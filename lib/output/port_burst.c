@@ -33,6 +33,14 @@ cut_back(struct rte_mbuf *m, uint32_t keep)
 	m->nb_segs = segments;
 }
 
+/* No port behind this one wants the frame: its mbuf is this one's to send. */
+static inline bool
+is_last(const struct ms_lane *lane, const struct ms_lane_output *output,
+	const struct ms_frame *frame)
+{
+	return (frame->outputs & lane->ports & ~(output->bit | (output->bit - 1))) == 0;
+}
+
 /*
  * The mbuf to send for a frame, with a reference of its own: the packet's mbuf itself if this is
  * the last port that wants it, else a clone. NULL if no mbuf is left for that.
@@ -40,12 +48,17 @@ cut_back(struct rte_mbuf *m, uint32_t keep)
 static inline struct rte_mbuf *
 take(const struct ms_lane *lane, const struct ms_lane_output *output, const struct ms_frame *frame)
 {
-	uint32_t later = frame->outputs & lane->ports & ~(output->bit | (output->bit - 1));
-	struct rte_mbuf *m = frame->mbuf;
+	return is_last(lane, output, frame) ? frame->mbuf
+	                                    : rte_pktmbuf_clone(frame->mbuf, lane->clones);
+}
 
-	if (later != 0)
-		m = rte_pktmbuf_clone(m, lane->clones);
-	return m;
+/* Lets go of a frame that is not sent. */
+static inline void
+release(const struct ms_lane *lane, const struct ms_lane_output *output,
+	const struct ms_frame *frame)
+{
+	if (is_last(lane, output, frame))
+		rte_pktmbuf_free(frame->mbuf);
 }
 
 /* May a lane that waits for ports still do so? */
@@ -118,13 +131,27 @@ send_way(const struct ms_lane *lane, struct ms_lane_output *output, unsigned int
 }
 
 /*
- * The way of a flow. Lanes are chosen by the upper bits of the same hash, and a lane would have but
- * a part of the ways: multiplied by 2^32 / golden ratio the others decide, too.
+ * One of n for a flow. Lanes are chosen by the upper bits of the same hash, and a lane would have
+ * but a part of the ways: multiplied by 2^32 / golden ratio the others decide, too.
  */
 static inline unsigned int
-way_of(const struct ms_output_ports *to, uint32_t hash)
+spread(uint32_t hash, unsigned int n)
 {
-	return (unsigned int)((uint64_t)(hash * UINT32_C(0x9e3779b9)) * to->ways_n >> 32);
+	return n == 1 ? 0 : (unsigned int)((uint64_t)(hash * UINT32_C(0x9e3779b9)) * n >> 32);
+}
+
+/* The way of a frame; MS_OUTPUT_WAYS if its session has no port yet. */
+static inline unsigned int
+way_of(const struct ms_output_ports *to, const struct ms_frame *frame)
+{
+	uint32_t hash = to->ways_n > 1 ? frame->mbuf->hash.rss : 0;
+	unsigned int port;
+
+	if (to->of_session == NULL)
+		return spread(hash, to->ways_n);
+	/* pairs with the release of those who made the port */
+	port = atomic_load_explicit(&to->of_session[frame->session], memory_order_acquire);
+	return port > 0 ? (port - 1) * to->queues + spread(hash, to->queues) : MS_OUTPUT_WAYS;
 }
 
 /* Frames of one burst on their way. */
@@ -208,7 +235,12 @@ port_burst(struct ms_lane *lane, struct ms_lane_output *output, const struct ms_
 		if ((frames[i].outputs & output->bit) == 0)
 			continue;
 		offered++;
-		way = to->ways_n == 1 ? 0 : way_of(to, frames[i].mbuf->hash.rss);
+		way = way_of(to, &frames[i]);
+		if (way == MS_OUTPUT_WAYS) {
+			drops[MS_DROP_NO_PORT]++;
+			release(lane, output, &frames[i]);
+			continue;
+		}
 		m = prepare(lane, output, &frames[i], &to->ports[to->ways[way].port], &why);
 		if (m == NULL) {
 			drops[why]++;
