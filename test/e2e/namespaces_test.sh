@@ -228,6 +228,7 @@ counter()
 # sockets N: whether so many packet sockets in a are bound to an interface, and thus receive.
 sockets()
 {
+	# shellcheck disable=SC2016 # awk's fields
 	(($(ip netns exec "$space_a" awk '$5 > 0 && $6 == 1' /proc/net/packet | wc -l) >= $1))
 }
 
