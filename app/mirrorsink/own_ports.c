@@ -15,6 +15,7 @@
 #include <sys/mman.h>
 
 #include <rte_dev.h>
+#include <rte_ethdev.h>
 
 #include "outputs.h"
 #include "port.h"
@@ -54,18 +55,16 @@ find_session(const struct ms_config *config, const struct ms_session_info *info)
 	return NULL;
 }
 
-/* Outputs that a session's frames can go to; all of them if there is no memory to find out. */
+/* Outputs that frames of a session, or of one that is learned, can go to; all if out of memory. */
 static uint32_t
-outputs_of(const struct sink *sink, uint32_t slot)
+outputs_of(const struct ms_config *config, const struct ms_config_session *session, uint32_t vni)
 {
-	const struct ms_session_info *info = ms_session_info(sink->registry, slot);
-	const struct ms_config *config = sink_config(sink);
 	struct ms_policy_ref ref;
 	uint32_t outputs = 0;
 
 	if (ms_policy_ref_init(&ref, config) != 0)
 		return UINT32_MAX;
-	ms_policy_ref_fill(&ref, find_session(config, info), info->vni);
+	ms_policy_ref_fill(&ref, session, vni);
 	for (uint32_t i = 0; i < ref.policy.routes_n; i++)
 		outputs |= ref.routes[i].outputs;
 	ms_policy_ref_fini(&ref);
@@ -74,7 +73,7 @@ outputs_of(const struct sink *sink, uint32_t slot)
 
 /* Fills in an interface's name. False if it is no name for one. */
 static bool
-expand(const char *pattern, const struct ms_session_info *info, char name[static IF_NAMESIZE])
+expand(const char *pattern, const char *session, uint32_t vni, char name[static IF_NAMESIZE])
 {
 	size_t n = 0;
 
@@ -82,10 +81,10 @@ expand(const char *pattern, const struct ms_session_info *info, char name[static
 		size_t room = IF_NAMESIZE - n;
 
 		if (strncmp(pattern, "{vni}", 5) == 0) {
-			n += (size_t)snprintf(&name[n], room, "%u", info->vni);
+			n += (size_t)snprintf(&name[n], room, "%u", vni);
 			pattern += 5;
 		} else if (strncmp(pattern, "{session}", 9) == 0) {
-			n += (size_t)snprintf(&name[n], room, "%s", info->name);
+			n += (size_t)snprintf(&name[n], room, "%s", session);
 			pattern += 9;
 		} else {
 			name[n++] = *pattern++;
@@ -97,41 +96,105 @@ expand(const char *pattern, const struct ms_session_info *info, char name[static
 	return strpbrk(name, "{}/: \t,=") == NULL;
 }
 
+static bool
+say_no_name(const struct ms_config_output *output, const char *session)
+{
+	char place[OUTPUTS_PLACE];
+
+	outputs_place(output, place, sizeof(place));
+	return cli_wrong("%s: '%s' is no name for an interface of session %s: it has at most %u "
+			 "characters, and no :, / or space; {vni} is shorter than {session}",
+		place, output->interface, session, IF_NAMESIZE - 1);
+}
+
+static bool
+say_no_port(const struct ms_config_output *output, const char *session)
+{
+	char place[OUTPUTS_PLACE];
+
+	outputs_place(output, place, sizeof(place));
+	return cli_wrong("%s: no port is left for session %s: this DPDK has %u in all, and an "
+			 "output at most %u queues; \"Tenant\": \"vlan\" tells more sessions apart",
+		place, session, RTE_MAX_ETHPORTS, MS_OUTPUT_WAYS);
+}
+
+/* Ports that an output has. */
+static uint32_t
+count_ports(const struct sink *sink, uint32_t output)
+{
+	uint32_t n = 0;
+
+	for (uint16_t p = 0; p < sink->ports_n; p++)
+		n += sink->ports[p].lanes != NULL && sink->ports[p].output == output;
+	return n;
+}
+
+bool
+own_ports_check(const struct sink *sink, const struct ms_config *config)
+{
+	uint32_t left = RTE_MAX_ETHPORTS - rte_eth_dev_count_avail();
+
+	for (uint32_t i = 0; i < config->outputs_n; i++) {
+		const struct ms_config_output *output = &config->outputs[i];
+		const struct ms_output_ports *to = sink->output_ports[i];
+		uint32_t room;
+
+		if (output->tenant != MS_TENANT_PORT)
+			continue;
+		room = MS_OUTPUT_WAYS / to->queues - count_ports(sink, i);
+		for (uint32_t s = 0; s < config->sessions_n; s++) {
+			const struct ms_config_session *session = &config->sessions[s];
+			uint32_t slot = ms_session_find(sink->registry, session->id, session->vni);
+			char name[IF_NAMESIZE];
+
+			if ((outputs_of(config, session, session->vni) & 1u << i) == 0 ||
+				(slot != MS_SESSION_NONE &&
+					atomic_load_explicit(
+						&to->of_session[slot], memory_order_relaxed) != 0))
+				continue;
+			if (!expand(output->interface, session->id, session->vni, name))
+				return say_no_name(output, session->id);
+			if (left == 0 || room == 0)
+				return say_no_port(output, session->id);
+			left--;
+			room--;
+		}
+	}
+	return true;
+}
+
 /* The next port of an output. NULL after a message. */
 static struct sink_port *
 make(struct sink *sink, uint32_t i, uint32_t slot)
 {
 	const struct ms_config_output *output = &sink_config(sink)->outputs[i];
 	const struct ms_session_info *info = ms_session_info(sink->registry, slot);
-	struct ms_output_ports *to = sink->output_ports[i];
 	char place[OUTPUTS_PLACE], interface[IF_NAMESIZE], name[RTE_ETH_NAME_MAX_LEN];
 	char arguments[IF_NAMESIZE + 8];
-	unsigned int used = 0;
+	uint32_t used = count_ports(sink, i);
 
 	outputs_place(output, place, sizeof(place));
-	if (!expand(output->interface, info, interface)) {
-		cli_wrong("%s: '%s' is no name for an interface of session %s: it has at most %u "
-			  "characters, and no :, / or space; {vni} is shorter than {session}",
-			place, output->interface, info->name, IF_NAMESIZE - 1);
+	if (!expand(output->interface, info->name, info->vni, interface)) {
+		say_no_name(output, info->name);
 		return NULL;
 	}
-	for (uint16_t p = 0; p < sink->ports_n; p++)
-		used += sink->ports[p].lanes != NULL && sink->ports[p].output == i;
-	if ((used + 1) * to->queues > MS_OUTPUT_WAYS || sink->ports_n == RTE_MAX_ETHPORTS) {
-		cli_wrong(
-			"%s: no port is left for session %s: this DPDK has %u, and an output at "
-			"most %u queues in all; \"Tenant\": \"vlan\" tells any number of sessions "
-			"apart",
-			place, info->name, RTE_MAX_ETHPORTS, MS_OUTPUT_WAYS);
+	if ((used + 1) * sink->output_ports[i]->queues > MS_OUTPUT_WAYS ||
+		rte_eth_dev_count_avail() == RTE_MAX_ETHPORTS) {
+		say_no_port(output, info->name);
 		return NULL;
 	}
 	snprintf(name, sizeof(name), DRIVER "_%s", interface);
 	snprintf(arguments, sizeof(arguments), "iface=%s", interface);
-	if (if_nametoindex(interface) != 0 || rte_eal_hotplug_add("vdev", name, arguments) != 0) {
-		cli_wrong("%s: the tap %s of session %s cannot be made%s", place, interface,
-			info->name,
-			if_nametoindex(interface) != 0 ? ": there is an interface of this name"
-						       : "; the lines before this one say why");
+	if (if_nametoindex(interface) != 0) {
+		cli_wrong("%s: the tap %s of session %s cannot be made: there is an interface of "
+			  "this name",
+			place, interface, info->name);
+		return NULL;
+	}
+	if (rte_eal_hotplug_add("vdev", name, arguments) != 0) {
+		cli_wrong("%s: the tap %s of session %s cannot be made; the lines before this one "
+			  "say why",
+			place, interface, info->name);
 		return NULL;
 	}
 	return ports_claim_output(sink, place, name, i, used);
@@ -150,7 +213,9 @@ bring_up(struct sink *sink, struct sink_port *port)
 static bool
 make_all(struct sink *sink, uint32_t slot, bool start)
 {
-	uint32_t outputs = outputs_of(sink, slot);
+	const struct ms_session_info *info = ms_session_info(sink->registry, slot);
+	const struct ms_config *config = sink_config(sink);
+	uint32_t outputs = outputs_of(config, find_session(config, info), info->vni);
 	bool ok = true;
 
 	for (uint32_t i = 0; i < MS_OUTPUTS_MAX; i++) {
@@ -168,9 +233,8 @@ make_all(struct sink *sink, uint32_t slot, bool start)
 		atomic_store_explicit(&to->of_session[slot], (uint8_t)(port->lanes - to->ports + 1),
 			memory_order_release);
 		if (start)
-			warnx("output %s: session %s has the port %s now",
-				sink_config(sink)->outputs[i].name,
-				ms_session_info(sink->registry, slot)->name, port->name);
+			warnx("output %s: session %s has the port %s now", config->outputs[i].name,
+				info->name, port->name);
 	}
 	return ok;
 }
@@ -189,7 +253,7 @@ bool
 own_ports_make(struct sink *sink)
 {
 	uint32_t n = is_used(sink) ? ms_session_count(sink->registry) : 0;
-	bool ok = true;
+	bool ok = own_ports_check(sink, sink_config(sink));
 
 	for (; ok && sink->own_ports_seen < n; sink->own_ports_seen++)
 		ok = make_all(sink, sink->own_ports_seen, false);

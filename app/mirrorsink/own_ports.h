@@ -12,6 +12,12 @@ bool own_ports_init(struct sink *sink, uint32_t output);
 void own_ports_fini(struct ms_output_ports *to);
 
 /*
+ * Can all sessions of a configuration have their ports, beside those that are there? False after a
+ * message. Control, before the configuration is compiled or put in force.
+ */
+bool own_ports_check(const struct sink *sink, const struct ms_config *config);
+
+/*
  * Makes the ports of all sessions that there are, for ports_start() to start. False after a message
  * if one can't be had. Control, before the lcores run.
  */

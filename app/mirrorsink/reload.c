@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "compile_report.h"
+#include "own_ports.h"
 
 static bool
 same_text(const char *a, const char *b)
@@ -95,6 +96,11 @@ reload(struct sink *sink)
 	changed = fixed_key_changed(config, sink_config(sink));
 	if (changed != NULL) {
 		warnx("%s: changed, and that takes a restart; the rules in force stay", changed);
+		ms_config_free(config);
+		return;
+	}
+	if (!own_ports_check(sink, config)) {
+		warnx("the configuration was not reloaded; the rules in force stay");
 		ms_config_free(config);
 		return;
 	}

@@ -114,6 +114,12 @@ wait_for 5 is_there ids66 || fail "no tap for the session that the reload has br
 wait_for 5 grep -q "session tms-66 has the port net_tap_ids66 now" "$work/configured.err" ||
 	fail "nothing is said of the new tap"
 listen 66
+# one that needs too many changes nothing
+sessions "$work/sessions.json" $(seq 64 100)
+kill -HUP "$sink_pid"
+wait_for 5 grep -q "no port is left for session tms-9" "$work/configured.err" ||
+	fail "a reload with too many sessions is not refused"
+grep -q "the configuration was not reloaded" "$work/configured.err" || fail "it was reloaded"
 send 66
 for vni in 64 65 66; do
 	wait_for 10 tap_has "$vni" 0 || fail "ids$vni has not the frames of its session"

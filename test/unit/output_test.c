@@ -551,6 +551,45 @@ test_spreads_around_a_stop(void **state)
 	release_all(1, (uint32_t)written);
 }
 
+/* Each session has a port of its own; one without is dropped here, and goes to a later port. */
+static void
+test_ports_of_sessions(void **state)
+{
+	static _Atomic(uint8_t) of_session[MS_SESSIONS_MAX];
+	struct ms_output_ports *to = &test_destinations[0];
+
+	ms_output_ports_init(to, 2, 1);
+	for (unsigned int p = 0; p < 2; p++)
+		test_port_fill(&to->ports[p], test_ports[p], TEST_FRAME_MAX, true);
+	to->of_session = of_session;
+	ms_lane_add_port(&test_lane, to, 0);
+	test_add_port(test_ports[2], TEST_FRAME_MAX, true);
+	atomic_store(&of_session[7], 1);
+	atomic_store(&of_session[9], 2);
+	for (uint32_t i = 0; i < 90; i++) {
+		struct ms_frame frame = test_make(i, 50, 100, 1, i % 2 == 0 ? 1 : 3);
+
+		frame.session = 7 + i % 3;
+		frame.mbuf->hash.rss = i * UINT32_C(0x01234567);
+		send_one(frame);
+	}
+	for (uint32_t i = 0; i < 90; i++) {
+		for (unsigned int p = 0; p < 3; p++) {
+			struct rte_mbuf *m;
+
+			if (p == 2 ? i % 2 == 0 : i % 3 != p * 2)
+				continue;
+			m = test_receive(p);
+			assert_non_null(m);
+			assert_sent(m, i, 50, 100);
+			rte_pktmbuf_free(m);
+		}
+	}
+	assert_ledger(0, 90, 60, 6000);
+	assert_int_equal(drops(0, MS_DROP_NO_PORT), 30);
+	assert_ledger(1, 45, 45, 4500);
+}
+
 #define EACH(test) cmocka_unit_test_setup_teardown(test, test_lane_begin, test_lane_end)
 
 int
@@ -572,6 +611,7 @@ main(void)
 		EACH(test_port_waits),
 		EACH(test_spreads),
 		EACH(test_spreads_around_a_stop),
+		EACH(test_ports_of_sessions),
 	};
 
 	return cmocka_run_group_tests(tests, test_lane_setup, test_lane_teardown);
