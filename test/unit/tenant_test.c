@@ -101,10 +101,12 @@ assert_marked(
 {
 	static uint8_t buffer[TEST_FRAME_MAX + 128], want[TEST_FRAME_MAX + 128];
 	const uint8_t *got = rte_pktmbuf_read(m, 0, m->pkt_len, buffer);
+	uint16_t segments = 0;
 	uint32_t at = 0;
 
-	for (const struct rte_mbuf *s = m; s != NULL; s = s->next)
+	for (const struct rte_mbuf *s = m; s != NULL; s = s->next, segments++)
 		assert_true(s->data_len > 0 || (s != m && s->next != NULL));
+	assert_int_equal(m->nb_segs, segments);
 	assert_non_null(got);
 	if (mark >= KEPT) {
 		at = assert_wrapped(got, m->pkt_len, mark, session);
