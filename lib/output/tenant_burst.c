@@ -49,8 +49,8 @@ put_head(const struct ms_lane *lane, struct rte_mbuf *m, uint16_t bytes)
 }
 
 /*
- * The frame, with its first bytes where nobody else reads, and headroom before them. NULL if no
- * mbuf is left for that; the frame is as it was then.
+ * The frame, with its first bytes where nobody else reads, and before them headroom that ends at an
+ * even address, as headers do. NULL if no mbuf is left for that; the frame is as it was then.
  */
 static inline struct rte_mbuf *
 own_front(const struct ms_lane *lane, const struct ms_output_port *port, struct rte_mbuf *m,
@@ -59,7 +59,7 @@ own_front(const struct ms_lane *lane, const struct ms_output_port *port, struct 
 	struct rte_mbuf *copy;
 
 	if (RTE_MBUF_DIRECT(m) && rte_mbuf_refcnt_read(m) == 1 && m->data_len >= bytes &&
-		rte_pktmbuf_headroom(m) >= ROOM)
+		rte_pktmbuf_headroom(m) >= ROOM && m->data_off % 2 == 0)
 		return m;
 	if (port->segments)
 		return put_head(lane, m, bytes);
