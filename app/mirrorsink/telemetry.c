@@ -23,8 +23,8 @@
 #define ATTACH "/mirrorsink/attach"
 #define DETACH "/mirrorsink/detach"
 
-/* Elements of a page; each is some 150 to 250 bytes of JSON. */
-#define PAGE 48
+/* Elements of a page; a session with all keys and large counters is some 420 bytes of JSON. */
+#define PAGE 32
 
 /* The sink that is asked, or NULL; commands have no argument of their own. */
 static _Atomic(struct sink *) asked;
