@@ -9,7 +9,8 @@ set -euo pipefail
 . "$(dirname "$0")/common.sh"
 
 # libdpdk-dev brings every driver along (librte-net-*), and meson brings ninja and python3.
-build=(gcc libc6-dev meson pkg-config libdpdk-dev libbsd-dev libjansson-dev libpcap-dev)
+build=(gcc libc6-dev meson pkg-config libdpdk-dev libbsd-dev libjansson-dev libmnl-dev
+	libpcap-dev)
 
 # The demo makes its own frames, in python3 alone.
 demo=("${build[@]}" python3)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "common/ethdev.h"
 
+#include <net/if.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -86,4 +87,23 @@ ethdev_is_pci(uint16_t port)
 	if (rte_eth_dev_info_get(port, &info) != 0 || info.device == NULL)
 		return false;
 	return strcmp(rte_bus_name(rte_dev_bus(info.device)), "pci") == 0;
+}
+
+/* net_pcap tells no index if one interface was named for each direction. */
+unsigned int
+ethdev_interface(uint16_t port)
+{
+	const char *args = arguments(port), *name = strstr(args, "tx_iface=");
+	struct rte_eth_dev_info info;
+	char text[IF_NAMESIZE];
+
+	if (rte_eth_dev_info_get(port, &info) == 0 && info.if_index != 0)
+		return info.if_index;
+	if (name == NULL)
+		name = strstr(args, "rx_iface=");
+	if (name == NULL)
+		return 0;
+	strlcpy(text, name + strlen("tx_iface="), sizeof(text));
+	text[strcspn(text, ",")] = '\0';
+	return if_nametoindex(text);
 }

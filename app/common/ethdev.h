@@ -23,5 +23,11 @@ char *ethdev_arguments(uint16_t port);
 /* The port's name; static, valid while the port exists. */
 const char *ethdev_name(uint16_t port);
 
+/*
+ * The index of the kernel's interface that the device is or stands on (net_tap, net_af_packet,
+ * net_af_xdp, net_pcap on an interface, and NICs that the kernel keeps); 0: none.
+ */
+unsigned int ethdev_interface(uint16_t port);
+
 /* The device is a NIC or a function of one (PCI), not a virtual one that the EAL made up. */
 bool ethdev_is_pci(uint16_t port);

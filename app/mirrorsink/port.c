@@ -221,6 +221,7 @@ publish_mirror(const struct sink *sink, const struct sink_port *port, uint16_t i
 void
 port_publish(const struct sink *sink, struct sink_port *port)
 {
+	kernel_interface_read(ethdev_interface(port->id), &port->interface);
 	port_look_at_link(port);
 	/* the kernel takes some milliseconds to say that a new interface runs */
 	for (unsigned int i = 0; i < LINK_LOOKS && port->down; i++) {
@@ -250,7 +251,9 @@ port_look_at_link(struct sink_port *port)
 
 	if (rte_eth_link_get_nowait(port->id, &link) != 0)
 		return false;
-	down = link.link_status == RTE_ETH_LINK_DOWN;
+	/* net_af_packet and others always say that theirs is up */
+	down = link.link_status == RTE_ETH_LINK_DOWN ||
+	       (port->interface.index != 0 && !kernel_interface_runs(port->interface.index));
 	if (port->lanes != NULL)
 		atomic_store_explicit(&port->lanes->down, down, memory_order_relaxed);
 	if (down == port->down)

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 
 #include <bsd/stdlib.h>
+
+#include "behind.h"
 #include <rte_ethdev.h>
 
 /* Sessions that are listed; the summary has them all. */
@@ -293,6 +295,7 @@ report_print(const struct sink *sink, const struct sink_totals *totals, FILE *ou
 	print_ledger(sink, totals, out);
 	print_devices(sink, out);
 	print_outputs(sink, totals, out);
+	behind_print(sink, out);
 	print_sessions(sink, out);
 	print_directions(sink, out);
 	print_unknown(sink, out);

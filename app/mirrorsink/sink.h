@@ -18,6 +18,7 @@
 #include <rte_ethdev.h>
 #include <rte_mempool.h>
 
+#include "common/kernel.h"
 #include "decap/ms_decap.h"
 #include "dedup/ms_dedup.h"
 #include "dispatch/ms_dispatch.h"
@@ -82,6 +83,7 @@ struct sink_port {
 	uint32_t output;                     /* whose port it is, if it is one of an output's */
 	struct ms_output_port *lanes;        /* the same port as lanes see it; NULL: no output's */
 	bool down;                           /* its link */
+	struct kernel_interface interface;   /* behind it, as it was when the port started */
 	struct sink_leaving *leaving;        /* withdrawn, but not closed yet; NULL: it is not */
 	struct sink_device_counter *counted; /* by devices that it had before; NULL: nothing */
 	uint32_t counted_n;

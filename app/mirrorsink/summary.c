@@ -12,6 +12,8 @@
 
 #include <jansson.h>
 
+#include "behind.h"
+
 static json_t *
 integer(uint64_t n)
 {
@@ -34,14 +36,37 @@ device(const struct sink *sink)
 {
 	json_t *object = json_object();
 
-	for (uint16_t i = 0; i < sink->mirrors_n; i++) {
+	for (uint16_t i = 0; i < sink->ports_n; i++) {
 		struct sink_device_counter list[TOTALS_DEVICE_MAX];
-		uint32_t n = totals_device(sink->mirrors[i], list);
+		uint32_t n = totals_device(&sink->ports[i], list);
 		json_t *port = json_object();
 
 		for (uint32_t c = 0; c < n; c++)
 			json_object_set_new(port, list[c].name, integer(list[c].value));
-		json_object_set_new(object, sink->mirrors[i]->name, port);
+		if (sink->ports[i].role != SINK_OUTPUT)
+			json_object_set_new(port, "kernel", behind_json(&sink->ports[i]));
+		json_object_set_new(object, sink->ports[i].name, port);
+	}
+	return object;
+}
+
+/* What the kernel does behind an output, by port; NULL if it has no interface there. */
+static json_t *
+behind(const struct sink *sink, uint32_t output)
+{
+	json_t *object = NULL;
+
+	for (uint16_t i = 0; i < sink->ports_n; i++) {
+		const struct sink_port *port = &sink->ports[i];
+		json_t *one;
+
+		if (port->role != SINK_OUTPUT || port->output != output)
+			continue;
+		one = behind_json(port);
+		if (one != NULL && object == NULL)
+			object = json_object();
+		if (one != NULL)
+			json_object_set_new(object, port->name, one);
 	}
 	return object;
 }
@@ -54,17 +79,19 @@ outputs(const struct sink *sink, const struct sink_totals *totals)
 
 	for (uint32_t i = 0; i < config->outputs_n; i++) {
 		const struct ms_output_ledger *ledger = &totals->outputs[i];
-		json_t *dropped = json_object();
+		json_t *dropped = json_object(), *object;
 
 		for (unsigned int d = 0; d < MS_DROP_COUNT; d++)
 			json_object_set_new(dropped, ms_drop_name(d),
 				integer(ms_count_read(&ledger->dropped[d])));
-		json_array_append_new(array,
-			json_pack("{s:s, s:s, s:o, s:o, s:o, s:o}", "name", config->outputs[i].name,
-				"type", totals_output_type(config->outputs[i].type), "offered",
-				integer(ms_count_read(&ledger->offered)), "written",
-				integer(ms_count_read(&ledger->written)), "bytes",
-				integer(ms_count_read(&ledger->bytes)), "dropped", dropped));
+		object = json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o*}", "name",
+			config->outputs[i].name, "type",
+			totals_output_type(config->outputs[i].type), "offered",
+			integer(ms_count_read(&ledger->offered)), "written",
+			integer(ms_count_read(&ledger->written)), "bytes",
+			integer(ms_count_read(&ledger->bytes)), "dropped", dropped, "kernel",
+			behind(sink, i));
+		json_array_append_new(array, object);
 	}
 	return array;
 }

@@ -16,6 +16,7 @@
 #include <rte_telemetry.h>
 #include <rte_version.h>
 
+#include "behind.h"
 #include "own_ports.h"
 #include "plug.h"
 #include "totals.h"
@@ -25,6 +26,8 @@
 
 /* Elements of a page; a session with all keys and large counters is some 420 bytes of JSON. */
 #define PAGE 32
+/* The same for ports with what is behind them: up to 16 readers of some 90 bytes each. */
+#define KERNEL_PAGE 8
 
 /* The sink that is asked, or NULL; commands have no argument of their own. */
 static _Atomic(struct sink *) asked;
@@ -284,6 +287,56 @@ ports(const struct sink *sink, uint64_t first, struct rte_tel_data *d)
 	return 0;
 }
 
+/* The readers of an interface as a list, or NULL if there is no memory. */
+static struct rte_tel_data *
+readers_list(unsigned int index)
+{
+	struct kernel_reader list[KERNEL_READERS_MAX];
+	uint32_t n = kernel_readers(index, list);
+	struct rte_tel_data *d = new_dict();
+
+	for (uint32_t i = 0; d != NULL && i < n; i++) {
+		struct rte_tel_data *reader = new_dict();
+
+		if (reader == NULL)
+			break;
+		add_number(reader, "inode", list[i].inode);
+		add_number(reader, "uid", list[i].uid);
+		add_number(reader, "ring", list[i].ring);
+		if (!list[i].ring)
+			add_number(reader, "dropped", list[i].dropped);
+		add_number(reader, "queued", list[i].queued);
+		add_number(reader, "room", list[i].room);
+		add_element(d, i, reader);
+	}
+	return d;
+}
+
+static int
+kernel(const struct sink *sink, uint64_t first, struct rte_tel_data *d)
+{
+	rte_tel_data_start_dict(d);
+	for (uint64_t i = first; i < sink->ports_n && i < first + KERNEL_PAGE; i++) {
+		struct rte_tel_data *port = new_dict(), *readers;
+		struct kernel_interface interface;
+
+		if (port == NULL)
+			return -ENOMEM;
+		rte_tel_data_add_dict_string(port, "name", sink->ports[i].name);
+		add_element(d, i, port);
+		if (!behind_read(&sink->ports[i], &interface))
+			continue;
+		rte_tel_data_add_dict_string(port, "interface", interface.name);
+		add_number(port, "mtu", interface.mtu);
+		for (unsigned int c = 0; c < KERNEL_COUNTERS; c++)
+			add_number(port, kernel_counter_name(c), interface.counters[c]);
+		readers = readers_list(interface.index);
+		if (readers != NULL)
+			rte_tel_data_add_dict_container(port, "readers", readers, 0);
+	}
+	return 0;
+}
+
 static const struct {
 	const char *name;
 	const char *help;
@@ -294,6 +347,8 @@ static const struct {
 	{"/mirrorsink/rules", "Hits of rules. Parameter: index of the first of a page", rules},
 	{"/mirrorsink/outputs", "The ledger of each output. No parameters", outputs},
 	{"/mirrorsink/ports", "Ports, and what their devices count. No parameters", ports},
+	{"/mirrorsink/kernel", "The kernel behind ports. Parameter: index of the first of a page",
+		kernel},
 };
 
 static int

@@ -26,6 +26,7 @@ name=$(basename "$0" .sh)
 work=$(mktemp -d "${TMPDIR:-/tmp}/$name.XXXXXX")
 prefix=ms-$name-$$
 started=() # processes to end
+pages=0    # hugepages to give back
 spaces=()  # network namespaces to remove
 mounts=()  # file systems to unmount
 in_space=() # what starts a program in a namespace: (ip netns exec NAME) or nothing
@@ -63,6 +64,7 @@ finish()
 		done < <(find "$work" -maxdepth 1 -name '*.err' -size +0 -printf '%T@ %p\n' |
 			sort -rn | head -n 2 | cut -d ' ' -f 2-) >&2
 	fi
+	((pages == 0)) || give_hugepages
 	for mount in "${mounts[@]}"; do
 		umount "$mount" 2>/dev/null
 	done
@@ -128,6 +130,54 @@ use_other_lcores()
 # Neither hugepages nor a NIC. The EAL of DPDK 22.11 itself refuses the first two of these together;
 # the programs take them.
 memory=(--no-huge --in-memory --no-pci)
+
+# hugepages MIB: so many more of them for this test alone; memory is from then on in them, shared by
+# descriptor with whom the drivers connect to.
+hugepages()
+{
+	local file=/proc/sys/vm/nr_hugepages had
+
+	need_root
+	[[ -w $file ]] || skip "no hugepages here"
+	[[ $(sed -n 's/^Hugepagesize: *//p' /proc/meminfo) == "2048 kB" ]] ||
+		skip "hugepages are not of 2 MiB here"
+	had=$(<"$file")
+	pages=$(($1 / 2))
+	echo $((had + pages)) >"$file"
+	if (($(<"$file") < had + pages)); then
+		echo "$had" >"$file"
+		pages=0
+		skip "no $1 MiB of memory for hugepages"
+	fi
+	memory=(--in-memory --single-file-segments --no-pci -m $(($1 / 2)))
+}
+
+give_hugepages()
+{
+	echo $(($(</proc/sys/vm/nr_hugepages) - pages)) >/proc/sys/vm/nr_hugepages
+}
+
+# testpmd_start RUN [EAL arguments] -- [options]: DPDK's own forwarder, from port 0 to port 1 and
+# back, in the background; sets pid. Returns when it forwards. Ends with `stop PID INT`.
+testpmd_start()
+{
+	local run=$1 arguments=("${memory[@]}") in
+
+	shift
+	need_command dpdk-testpmd
+	[[ ${memory[0]} != --no-huge ]] || arguments=(--no-huge --no-shconf --no-pci -m 256)
+	# it would take the end of its standard input for the order to end
+	mkfifo "$work/$run.in"
+	exec {in}<>"$work/$run.in"
+	"${in_space[@]}" stdbuf -oL dpdk-testpmd "${arguments[@]}" --file-prefix "$prefix-$run" \
+		--lcores "0@${cpus[0]},1@${cpus[0]}" "$@" --forward-mode=io --total-num-mbufs=8192 \
+		<&"$in" >"$work/$run.out" 2>"$work/$run.err" &
+	pid=$!
+	started+=("$pid")
+	exec {in}>&-
+	wait_for 20 grep -qs 'Press enter to exit' "$work/$run.out" ||
+		fail "testpmd is not ready after 20 seconds"
+}
 
 # program_line PROGRAM RUN [EAL arguments] -- [options]: sets line, the whole command.
 program_line()
