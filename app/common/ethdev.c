@@ -3,6 +3,7 @@
 
 #include <net/if.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <bsd/string.h>
@@ -10,6 +11,7 @@
 #include <rte_dev.h>
 #include <rte_devargs.h>
 #include <rte_ethdev.h>
+#include <rte_mbuf.h>
 
 #include "common/cli.h"
 
@@ -106,4 +108,42 @@ ethdev_interface(uint16_t port)
 	strlcpy(text, name + strlen("tx_iface="), sizeof(text));
 	text[strcspn(text, ",")] = '\0';
 	return if_nametoindex(text);
+}
+
+/* A number among a port's device arguments. */
+static uint32_t
+argument(uint16_t port, const char *key, uint32_t otherwise)
+{
+	const char *found = strstr(arguments(port), key);
+
+	return found != NULL ? (uint32_t)strtoul(found + strlen(key), NULL, 10) : otherwise;
+}
+
+/*
+ * net_af_packet has slots of a ring, less a header (TPACKET2_HDRLEN without the address).
+ *
+ * net_af_xdp copies into mbufs of its receive queue's pool, ours, without looking at their size.
+ *
+ * net_memif marks a buffer that is not a frame's last, and never takes the mark away.
+ *
+ * net_pcap puts segments together in a buffer on its stack.
+ */
+void
+ethdev_transmit_room(uint16_t port, uint32_t *whole, uint32_t *segmented)
+{
+	struct rte_eth_dev_info info;
+
+	*whole = *segmented = UINT32_MAX;
+	if (rte_eth_dev_info_get(port, &info) != 0)
+		return;
+	if ((info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS) == 0)
+		*segmented = 0;
+	if (strcmp(info.driver_name, "net_af_packet") == 0)
+		*whole = argument(port, "framesz=", 2048) - 32;
+	else if (strcmp(info.driver_name, "net_af_xdp") == 0)
+		*whole = RTE_MBUF_DEFAULT_DATAROOM;
+	else if (strcmp(info.driver_name, "net_memif") == 0)
+		*whole = argument(port, "bsize=", UINT32_MAX);
+	else if (strcmp(info.driver_name, "net_pcap") == 0)
+		*segmented = RTE_ETHER_MAX_JUMBO_FRAME_LEN;
 }

@@ -29,5 +29,12 @@ const char *ethdev_name(uint16_t port);
  */
 unsigned int ethdev_interface(uint16_t port);
 
+/*
+ * What a driver takes of frames in transmit queues where it has a limit that it does not tell, and
+ * loses longer ones without a word: their bytes in one piece, and in several mbufs. UINT32_MAX:
+ * none known. Of release 22.11; later ones that do better lose nothing by it.
+ */
+void ethdev_transmit_room(uint16_t port, uint32_t *whole, uint32_t *segmented);
+
 /* The device is a NIC or a function of one (PCI), not a virtual one that the EAL made up. */
 bool ethdev_is_pci(uint16_t port);

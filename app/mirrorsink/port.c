@@ -12,10 +12,13 @@
 
 #include <rte_cycles.h>
 #include <rte_ethdev.h>
+#include <rte_lcore.h>
+#include <rte_mbuf_pool_ops.h>
 
 #include "common/ethdev.h"
 
-#define MTU_MAX 9216 /* what ENA takes */
+#define MTU_MAX    9216 /* what ENA takes */
+#define MBUFS_IDLE 4096 /* for one receive queue of an output: net_af_xdp's two rings */
 
 /* How often, and how long after each other, a port that starts is asked for its link. */
 #define LINK_LOOKS   20
@@ -33,16 +36,69 @@ choose_offloads(const struct rte_eth_dev_info *info, struct rte_eth_conf *conf, 
 		conf->rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
 }
 
-static int
-setup_queues(const struct sink *sink, uint16_t port, uint16_t rx, uint16_t tx)
+bool
+port_is_af_xdp(uint16_t port)
 {
-	uint16_t rx_desc = SINK_RX_DESC, tx_desc = SINK_TX_DESC;
+	struct rte_eth_dev_info info;
+
+	return rte_eth_dev_info_get(port, &info) == 0 &&
+	       strcmp(info.driver_name, "net_af_xdp") == 0;
+}
+
+struct rte_mempool *
+port_make_pool(const char *name, uint32_t n, uint32_t cache, uint16_t room, bool packed)
+{
+	struct rte_pktmbuf_pool_private private = {.mbuf_data_room_size = room};
+	struct rte_mempool *pool;
+
+	if (!packed)
+		return rte_pktmbuf_pool_create(name, n, cache, 0, room, (int)rte_socket_id());
+	pool = rte_mempool_create_empty(name, n, (unsigned int)sizeof(struct rte_mbuf) + room,
+		cache, sizeof(private), (int)rte_socket_id(), RTE_MEMPOOL_F_NO_IOVA_CONTIG);
+	if (pool == NULL)
+		return NULL;
+	rte_pktmbuf_pool_init(pool, &private);
+	if (rte_mempool_set_ops_byname(pool, rte_mbuf_best_mempool_ops(), NULL) != 0 ||
+		rte_mempool_populate_default(pool) < 0 || pool->nb_mem_chunks != 1) {
+		rte_mempool_free(pool);
+		return NULL;
+	}
+	rte_mempool_obj_iter(pool, rte_pktmbuf_init, NULL);
+	return pool;
+}
+
+/*
+ * Where the mbufs of a port's receive queues come from. Those of a replay are larger than some
+ * drivers allow, and too few to wait in queues that nobody looks at; and net_af_xdp sends from
+ * there. NULL: no memory.
+ */
+static struct rte_mempool *
+receive_pool(const struct sink *sink, const struct sink_port *port, uint16_t rx)
+{
+	bool xdp = port_is_af_xdp(port->id);
+	char name[RTE_MEMPOOL_NAMESIZE];
+	struct rte_mempool *pool;
+
+	if (port->role == SINK_MIRROR || rx == 0 || (!sink->replay && !xdp))
+		return sink->pool;
+	snprintf(name, sizeof(name), "ms_idle_%u", port->id);
+	pool = rte_mempool_lookup(name);
+	return pool != NULL
+	               ? pool
+	               : port_make_pool(name, rx * MBUFS_IDLE, 0, RTE_MBUF_DEFAULT_BUF_SIZE, xdp);
+}
+
+static int
+setup_queues(const struct sink *sink, const struct sink_port *of, uint16_t rx, uint16_t tx)
+{
+	struct rte_mempool *pool = receive_pool(sink, of, rx);
+	uint16_t rx_desc = SINK_RX_DESC, tx_desc = SINK_TX_DESC, port = of->id;
 	int socket = rte_eth_dev_socket_id(port);
-	int rc = rte_eth_dev_adjust_nb_rx_tx_desc(port, &rx_desc, &tx_desc);
+	int rc =
+		pool == NULL ? -ENOMEM : rte_eth_dev_adjust_nb_rx_tx_desc(port, &rx_desc, &tx_desc);
 
 	for (uint16_t q = 0; rc == 0 && q < rx; q++)
-		rc = rte_eth_rx_queue_setup(
-			port, q, rx_desc, (unsigned int)socket, NULL, sink->pool);
+		rc = rte_eth_rx_queue_setup(port, q, rx_desc, (unsigned int)socket, NULL, pool);
 	for (uint16_t q = 0; rc == 0 && q < tx; q++)
 		rc = rte_eth_tx_queue_setup(port, q, tx_desc, (unsigned int)socket, NULL);
 	return rc;
@@ -74,7 +130,8 @@ port_choose_queues(const struct sink *sink, struct sink_port *port)
 
 /*
  * Configures and starts one port. net_tap wants as many queues one way as the other, and complains
- * about anything else; other drivers of that kind are asked again.
+ * about anything else; net_memif as a server turns away a peer that has more. Other drivers of that
+ * kind are asked again.
  */
 static bool
 start_device(const struct sink *sink, struct sink_port *port)
@@ -86,7 +143,7 @@ start_device(const struct sink *sink, struct sink_port *port)
 
 	if (rc != 0)
 		return cli_wrong("port %s: %s", port->name, strerror(-rc));
-	if (strcmp(info.driver_name, "net_tap") == 0)
+	if (strcmp(info.driver_name, "net_tap") == 0 || strcmp(info.driver_name, "net_memif") == 0)
 		rx = tx = RTE_MAX(rx, tx);
 	choose_offloads(&info, &conf, rx);
 	rc = rte_eth_dev_configure(id, rx, tx, &conf);
@@ -95,7 +152,7 @@ start_device(const struct sink *sink, struct sink_port *port)
 		rc = rte_eth_dev_configure(id, rx, tx, &conf);
 	}
 	if (rc == 0)
-		rc = setup_queues(sink, id, rx, tx);
+		rc = setup_queues(sink, port, rx, tx);
 	if (rc == 0)
 		rc = rte_eth_dev_start(id);
 	if (rc != 0)
@@ -110,17 +167,19 @@ start_device(const struct sink *sink, struct sink_port *port)
 
 /*
  * Mirrored packets are 50 to 94 bytes longer than what the source's MTU lets through. Only a NIC,
- * which is this program's alone, gets a larger MTU unasked.
+ * which is this program's alone, gets a larger MTU unasked, and an output that is no interface of
+ * the kernel's: there it limits nobody but us.
  */
 static bool
-raise_mtu(uint16_t port, uint32_t asked)
+raise_mtu(const struct sink_port *of, uint32_t asked)
 {
+	bool ours = of->role == SINK_OUTPUT && ethdev_interface(of->id) == 0;
 	struct rte_eth_dev_info info;
-	uint16_t mtu = (uint16_t)asked;
+	uint16_t mtu = (uint16_t)asked, port = of->id;
 	int rc;
 
 	if (mtu == 0) {
-		if (!ethdev_is_pci(port) || rte_eth_dev_info_get(port, &info) != 0)
+		if ((!ethdev_is_pci(port) && !ours) || rte_eth_dev_info_get(port, &info) != 0)
 			return true;
 		mtu = RTE_MIN(info.max_mtu, MTU_MAX);
 	}
@@ -173,32 +232,45 @@ port_start(const struct sink *sink, struct sink_port *port)
 {
 	uint32_t mtu = port->role == SINK_MIRROR ? sink->options.mtu : 0;
 
-	return start_device(sink, port) &&
-	       (port->role == SINK_EXCEPTION || raise_mtu(port->id, mtu)) &&
+	return start_device(sink, port) && (port->role == SINK_EXCEPTION || raise_mtu(port, mtu)) &&
 	       (port->role != SINK_OUTPUT || make_headers(sink, port));
+}
+
+/*
+ * The longest frames that a port sends. Through a kernel's interface go those that its MTU lets
+ * through, one tag on top, whatever the driver says; a tap has one, too, but receives by it. Else
+ * the device's MTU tells, with two tags on top; a driver that receives any length keeps none. No
+ * tag where the frame is an IP packet of ours.
+ */
+static void
+find_limits(const struct sink_port *port, struct ms_output_port *lanes, bool wraps)
+{
+	struct rte_eth_dev_info info;
+	uint32_t whole, segmented, longest = MS_LENGTH_MAX, tags = 0;
+	uint16_t mtu;
+
+	ethdev_transmit_room(port->id, &whole, &segmented);
+	if (rte_eth_dev_info_get(port->id, &info) != 0) {
+		longest = 0;
+	} else if (strcmp(info.driver_name, "net_tap") != 0 && !ethdev_is_pci(port->id) &&
+		   port->interface.index != 0) {
+		longest = port->interface.mtu + RTE_ETHER_HDR_LEN;
+		tags = wraps ? 0 : RTE_VLAN_HLEN;
+	} else if (info.max_rx_pktlen < UINT16_MAX && rte_eth_dev_get_mtu(port->id, &mtu) == 0) {
+		longest = mtu + RTE_ETHER_HDR_LEN + (wraps ? 0 : 2 * RTE_VLAN_HLEN);
+	}
+	lanes->max_length = RTE_MIN(longest, whole);
+	lanes->max_tagged = RTE_MIN(longest + tags, whole);
+	lanes->max_segmented = segmented;
 }
 
 /* Tells the lanes of an output what its port takes, and that it is there. */
 static void
 publish_output(const struct sink *sink, const struct sink_port *port)
 {
-	bool wraps = sink->output_ports[port->output]->wraps;
 	struct ms_output_port *lanes = port->lanes;
-	struct rte_eth_dev_info info;
-	uint16_t mtu;
 
-	lanes->max_length = MS_LENGTH_MAX;
-	lanes->segments = false;
-	if (rte_eth_dev_info_get(port->id, &info) == 0) {
-		/*
-		 * A driver that receives any length keeps no MTU. Two VLAN tags may come on top,
-		 * but not where the frame is an IP packet of ours.
-		 */
-		if (info.max_rx_pktlen < UINT16_MAX && rte_eth_dev_get_mtu(port->id, &mtu) == 0)
-			lanes->max_length =
-				mtu + RTE_ETHER_HDR_LEN + (wraps ? 0 : 2 * RTE_VLAN_HLEN);
-		lanes->segments = (info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS) != 0;
-	}
+	find_limits(port, lanes, sink->output_ports[port->output]->wraps);
 	/* pairs with the acquire of those who send */
 	atomic_store_explicit(&lanes->id, port->id, memory_order_release);
 }

@@ -4,6 +4,17 @@
 
 #include "sink.h"
 
+/*
+ * rte_pktmbuf_pool_create(), or the same with mbufs packed end to end. Else they keep off the ends
+ * of pages, and net_af_xdp, which multiplies size by number, takes the pool for shorter than it is:
+ * what lies behind, two fifths of the pool without hugepages, is then lost each time it is sent.
+ * Packed ones have no address for devices that access memory by themselves. NULL: no memory.
+ */
+struct rte_mempool *
+port_make_pool(const char *name, uint32_t n, uint32_t cache, uint16_t room, bool packed);
+
+bool port_is_af_xdp(uint16_t port);
+
 /* How many queues it needs; those of a mirror port to receive by are the topology's to say. */
 bool port_choose_queues(const struct sink *sink, struct sink_port *port);
 

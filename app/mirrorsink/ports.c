@@ -224,6 +224,19 @@ mbufs_needed(const struct sink *sink)
 	return n;
 }
 
+/* Must the mbufs that all mirror ports share be packed? Not where a device would access them. */
+static bool
+must_pack(const struct sink *sink)
+{
+	bool xdp = false, pci = false;
+
+	for (uint16_t i = 0; i < sink->ports_n; i++) {
+		xdp |= sink->ports[i].role == SINK_MIRROR && port_is_af_xdp(sink->ports[i].id);
+		pci |= ethdev_is_pci(sink->ports[i].id);
+	}
+	return xdp && !pci;
+}
+
 static bool
 make_small_pool(const struct sink *sink, const char *name, uint32_t n, uint16_t room,
 	struct rte_mempool **pool)
@@ -247,8 +260,7 @@ make_pools(struct sink *sink)
 
 	sink->cache = sink->replay ? SINK_REPLAY_CACHE : SINK_CACHE;
 	n = mbufs_needed(sink);
-	sink->pool =
-		rte_pktmbuf_pool_create("ms_mbufs", n, sink->cache, 0, room, (int)rte_socket_id());
+	sink->pool = port_make_pool("ms_mbufs", n, sink->cache, room, must_pack(sink));
 	if (sink->pool == NULL)
 		return cli_wrong("no memory for %u packet buffers (%u MiB): give the EAL more with "
 				 "-m, or ask for fewer with --mbufs",

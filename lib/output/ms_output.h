@@ -36,11 +36,13 @@ struct ms_lane_output;
  * away may close the port when every lane has begun two rounds more of its loop.
  */
 struct ms_output_port {
-	_Atomic(uint16_t) id;  /* ethdev, or MS_PORT_GONE */
-	_Atomic(bool) down;    /* its link; what is sent now goes nowhere */
-	bool segments;         /* it can send segmented mbufs */
-	uint32_t max_length;   /* longest frame that it sends, in bytes */
-	struct ms_encap encap; /* what frames are wrapped in, if they are */
+	_Atomic(uint16_t) id; /* ethdev, or MS_PORT_GONE */
+	_Atomic(bool) down;   /* its link; what is sent now goes nowhere */
+	/* longest frame that it sends, in bytes: */
+	uint32_t max_length;
+	uint32_t max_tagged;    /* of those with an 802.1Q tag; at least max_length */
+	uint32_t max_segmented; /* of those in several mbufs; 0: it takes none */
+	struct ms_encap encap;  /* what frames are wrapped in, if they are */
 };
 
 /*

@@ -9,6 +9,7 @@
 #include <rte_bitops.h>
 #include <rte_cycles.h>
 #include <rte_ethdev.h>
+#include <rte_ether.h>
 #include <rte_pause.h>
 
 /* Times that a full transmit queue is asked before frames are dropped: some 20 us. */
@@ -89,10 +90,15 @@ transmit(const struct ms_lane *lane, struct ms_lane_output *output, unsigned int
 		uint16_t id = atomic_load_explicit(&port->id, memory_order_acquire), more;
 
 		*why = MS_DROP_PORT_DOWN;
-		if (id == MS_PORT_GONE ||
-			(atomic_load_explicit(&port->down, memory_order_relaxed) &&
-				!may_wait(lane)))
+		if (id == MS_PORT_GONE)
 			return sent;
+		if (atomic_load_explicit(&port->down, memory_order_relaxed)) {
+			if (!may_wait(lane))
+				return sent;
+			/* and not ask: some drivers would take all and send nothing */
+			rte_pause();
+			continue;
+		}
 		more = rte_eth_tx_burst(id, queue, &mbufs[sent], n - sent);
 		sent += more;
 		if (sent == n) {
@@ -184,6 +190,18 @@ send_batch(const struct ms_lane *lane, struct ms_lane_output *output, struct bat
 	}
 }
 
+/* A tagged frame may be longer than one that is not, as far as its first segment shows the tag. */
+static inline bool
+is_short_enough(const struct rte_mbuf *m, const struct ms_output_port *port)
+{
+	const struct rte_ether_hdr *ether = rte_pktmbuf_mtod(m, const struct rte_ether_hdr *);
+
+	if (m->pkt_len <= port->max_length)
+		return true;
+	return m->pkt_len <= port->max_tagged && m->data_len >= sizeof(*ether) &&
+	       ether->ether_type == RTE_BE16(RTE_ETHER_TYPE_VLAN);
+}
+
 /*
  * The mbuf to send for a frame, cut to it, and marked if the output does that. NULL with the reason
  * if there is none, or the port can't send it.
@@ -207,10 +225,10 @@ prepare(const struct ms_lane *lane, const struct ms_lane_output *output,
 		(*why = tenant_mark(lane, to, port, frame->session, &m)) != MS_DROP_COUNT)
 		goto drop;
 	*why = MS_DROP_PORT_LENGTH;
-	if (m->pkt_len > port->max_length)
+	if (!is_short_enough(m, port))
 		goto drop;
 	*why = MS_DROP_PORT_SEGMENTS;
-	if (m->nb_segs == 1 || port->segments || rte_pktmbuf_linearize(m) == 0)
+	if (m->nb_segs == 1 || m->pkt_len <= port->max_segmented || rte_pktmbuf_linearize(m) == 0)
 		return m;
 drop:
 	rte_pktmbuf_free(m);

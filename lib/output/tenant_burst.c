@@ -61,7 +61,7 @@ own_front(const struct ms_lane *lane, const struct ms_output_port *port, struct 
 	if (RTE_MBUF_DIRECT(m) && rte_mbuf_refcnt_read(m) == 1 && m->data_len >= bytes &&
 		rte_pktmbuf_headroom(m) >= ROOM && m->data_off % 2 == 0)
 		return m;
-	if (port->segments)
+	if (m->pkt_len + ROOM <= port->max_segmented)
 		return put_head(lane, m, bytes);
 	copy = rte_pktmbuf_copy(m, lane->copies, 0, UINT32_MAX);
 	if (copy != NULL)

@@ -92,7 +92,8 @@ void
 test_port_fill(struct ms_output_port *port, uint16_t id, uint32_t max_length, bool segments)
 {
 	port->max_length = max_length;
-	port->segments = segments;
+	port->max_tagged = max_length;
+	port->max_segmented = segments ? UINT32_MAX : 0;
 	atomic_store(&port->id, id);
 }
 

@@ -347,6 +347,57 @@ test_port_length(void **state)
 	assert_ledger(1, 1, 1, 1515);
 }
 
+/* An 802.1Q tag may come on top of a port's longest frame. */
+static void
+test_port_tagged(void **state)
+{
+	static const struct {
+		uint16_t type;
+		uint32_t length;
+		bool sent;
+	} cases[] = {{0x0800, 1514, true}, {0x0800, 1515, false}, {0x0800, 1518, false},
+		{0x8100, 1514, true}, {0x8100, 1515, true}, {0x8100, 1518, true},
+		{0x8100, 1519, false}, {0x88a8, 1515, false}};
+	uint64_t sent = 0;
+
+	test_add_port(test_ports[0], 1514, true);
+	test_destinations[0].ports[0].max_tagged = 1518;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct ms_frame frame = test_make(1, 50, cases[i].length, 1, 1);
+		uint8_t *type = rte_pktmbuf_mtod_offset(frame.mbuf, uint8_t *, 50 + 12);
+		struct rte_mbuf *m;
+
+		type[0] = (uint8_t)(cases[i].type >> 8);
+		type[1] = (uint8_t)cases[i].type;
+		send_one(frame);
+		m = test_receive(0);
+		assert_int_equal(m != NULL, cases[i].sent);
+		sent += m != NULL;
+		assert_int_equal(drops(0, MS_DROP_PORT_LENGTH), i + 1 - sent);
+		rte_pktmbuf_free(m);
+	}
+}
+
+/* A port whose driver puts segments together takes them up to a length. */
+static void
+test_port_segmented(void **state)
+{
+	struct rte_mbuf *m;
+
+	test_add_port(test_ports[0], TEST_FRAME_MAX, true);
+	test_destinations[0].ports[0].max_segmented = 4000;
+	send_one(test_make(1, 50, 4000, 4, 1));
+	m = test_receive(0);
+	assert_non_null(m);
+	assert_true(m->nb_segs > 1);
+	assert_sent(m, 1, 50, 4000);
+	rte_pktmbuf_free(m);
+	send_one(test_make(2, 50, 4001, 4, 1));
+	assert_null(test_receive(0));
+	assert_ledger(0, 2, 1, 4000);
+	assert_int_equal(drops(0, MS_DROP_PORT_SEGMENTS), 1);
+}
+
 /* A port without segments gets them in one piece where they fit one. */
 static void
 test_port_segments(void **state)
@@ -450,6 +501,35 @@ receive_later(void *arg)
 	usleep(20000);
 	rte_pktmbuf_free(test_receive(0));
 	return NULL;
+}
+
+static void *
+come_up_later(void *arg)
+{
+	bool *early = arg;
+
+	usleep(20000);
+	*early = test_receive(0) != NULL;
+	atomic_store(&test_destinations[0].ports[0].down, false);
+	return NULL;
+}
+
+/* A lane that waits sends nothing while the link is down. */
+static void
+test_port_waits_for_link(void **state)
+{
+	pthread_t other;
+	bool early;
+
+	test_lane.wait = true;
+	test_add_port(test_ports[0], TEST_FRAME_MAX, true);
+	atomic_store(&test_destinations[0].ports[0].down, true);
+	assert_int_equal(pthread_create(&other, NULL, come_up_later, &early), 0);
+	send_one(test_make(1, 50, 100, 1, 1));
+	pthread_join(other, NULL);
+	assert_false(early);
+	assert_ledger(0, 1, 1, 100);
+	release_all(0, 1);
 }
 
 /* A lane that waits does so while a port is full, but not for one that is gone or at the end. */
@@ -605,10 +685,13 @@ main(void)
 		EACH(test_port_full),
 		EACH(test_port_length),
 		EACH(test_port_segments),
+		EACH(test_port_tagged),
+		EACH(test_port_segmented),
 		EACH(test_no_mbuf),
 		EACH(test_port_stands_still),
 		EACH(test_port_down),
 		EACH(test_port_waits),
+		EACH(test_port_waits_for_link),
 		EACH(test_spreads),
 		EACH(test_spreads_around_a_stop),
 		EACH(test_ports_of_sessions),

@@ -196,7 +196,7 @@ take_marked(unsigned int p, enum mark mark, uint32_t number, const struct sent *
 		return;
 	m = test_receive(p);
 	assert_non_null(m);
-	if (!test_destinations[p].ports[0].segments)
+	if (test_destinations[p].ports[0].max_segmented == 0)
 		assert_int_equal(m->nb_segs, 1);
 	test_fill(test_bytes, sent->offset + sent->length, number);
 	assert_marked(m, mark, sent->session, test_bytes + sent->offset, sent->length);
