@@ -80,6 +80,39 @@ test_add(void **state)
 	assert_int_equal(ms_session_count(registry), 3);
 }
 
+/* Only what was added is found, and looking adds nothing. */
+static void
+test_find(void **state)
+{
+	assert_int_equal(ms_session_find(registry, "tms-1", 64), MS_SESSION_NONE);
+	add("tms-1", 64, NULL);
+	add("tms-1", 65, NULL);
+	learn(66);
+	assert_int_equal(ms_session_find(registry, "tms-1", 64), 0);
+	assert_int_equal(ms_session_find(registry, "tms-1", 65), 1);
+	assert_int_equal(ms_session_find(registry, "vni66", 66), MS_SESSION_NONE);
+	assert_int_equal(ms_session_find(registry, "tms-2", 64), MS_SESSION_NONE);
+	assert_int_equal(ms_session_count(registry), 3);
+}
+
+/* Two ids tell all slots apart, and both are good ones. */
+static void
+test_vlans(void **state)
+{
+	uint32_t last = 0;
+
+	for (uint32_t slot = 0; slot < MS_SESSIONS_MAX; slot++) {
+		uint16_t outer = ms_session_vlan_outer(slot), inner = ms_session_vlan(slot);
+
+		assert_in_range(outer, 1, 4094);
+		assert_in_range(inner, 1, 4094);
+		assert_true(((uint32_t)outer << 16 | inner) > last);
+		last = (uint32_t)outer << 16 | inner;
+		if (slot < MS_SESSION_VLANS)
+			assert_int_equal(inner, slot + 1);
+	}
+}
+
 static void
 test_learn(void **state)
 {
@@ -289,6 +322,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_add, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_find, setup, teardown),
+		cmocka_unit_test(test_vlans),
 		cmocka_unit_test_setup_teardown(test_learn, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_full, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_threads, setup, teardown),
