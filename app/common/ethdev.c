@@ -82,6 +82,16 @@ ethdev_replay_ends(uint16_t port)
 }
 
 bool
+ethdev_kernel_has(uint16_t port)
+{
+	struct rte_eth_dev_info info;
+
+	return rte_eth_dev_info_get(port, &info) == 0 &&
+	       (strcmp(info.driver_name, "net_af_packet") == 0 ||
+		       strcmp(info.driver_name, "net_pcap") == 0);
+}
+
+bool
 ethdev_is_pci(uint16_t port)
 {
 	struct rte_eth_dev_info info;

@@ -20,6 +20,9 @@ bool ethdev_replay_ends(uint16_t port);
  */
 char *ethdev_arguments(uint16_t port);
 
+/* The kernel has the port's interface, too, and sees its packets (net_af_packet, net_pcap). */
+bool ethdev_kernel_has(uint16_t port);
+
 /* The port's name; static, valid while the port exists. */
 const char *ethdev_name(uint16_t port);
 

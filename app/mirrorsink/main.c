@@ -13,6 +13,7 @@
 #include "common/eal.h"
 #include "compile_report.h"
 #include "control.h"
+#include "exception.h"
 #include "explain.h"
 #include "outputs.h"
 #include "plug.h"
@@ -62,6 +63,7 @@ announce(const struct sink *sink)
 	for (uint16_t i = 0; i < sink->mirrors_n; i++)
 		warnx("mirror port %s, receive queues: %u", sink->mirrors[i]->name,
 			sink->mirrors[i]->rx);
+	exception_announce(sink);
 	warnx("rx lcores: %u, workers: %u%s", sink->rx_n, sink->workers_n,
 		sink->workers_n == 0 ? " (each rx lcore does the output too)" : "");
 	if (sink->dedups[0] != NULL && sink->workers_n == 0 && sink->rx_n > 1)

@@ -119,8 +119,8 @@ parse_option(int c, const char *text, struct sink_options *o)
 	case 'r':
 		return append("--rx", o->rx, &o->rx_n, RTE_MAX_ETHPORTS, text);
 	case 'x':
-		o->exception = text;
-		return true;
+		return append(
+			"--exception", o->exceptions, &o->exceptions_n, RTE_MAX_ETHPORTS, text);
 	case 'W':
 		return cli_number32("--workers", text, 0, RTE_MAX_LCORE, &o->workers);
 	case 's':

@@ -32,7 +32,8 @@ struct sink_options {
 	const char
 		*rx[RTE_MAX_ETHPORTS]; /* names of ports; none: every port that is nothing else */
 	uint32_t rx_n;
-	const char *exception; /* name of a port, or NULL */
+	const char *exceptions[RTE_MAX_ETHPORTS]; /* names; the i-th is the i-th mirror port's */
+	uint32_t exceptions_n;
 	uint32_t workers;
 	uint32_t snaplen; /* 0: whole frames */
 	uint32_t mbufs;   /* 0: as many as the topology needs */

@@ -2,7 +2,7 @@
 /*
  * One port, from its device to the lcores that use it. A mirror port has a receive queue for each
  * rx lcore, as far as its device goes; an output's port has transmit queues for each lane, since
- * lanes share nothing; the exception port has one for each rx lcore. Drivers that insist on as many
+ * lanes share nothing; an exception port has one for each rx lcore. Drivers that insist on as many
  * queues one way as the other get them.
  */
 #include "port.h"
@@ -16,6 +16,7 @@
 #include <rte_mbuf_pool_ops.h>
 
 #include "common/ethdev.h"
+#include "exception.h"
 
 #define MTU_MAX    9216 /* what ENA takes */
 #define MBUFS_IDLE 4096 /* for one receive queue of an output: net_af_xdp's two rings */
@@ -232,7 +233,11 @@ port_start(const struct sink *sink, struct sink_port *port)
 {
 	uint32_t mtu = port->role == SINK_MIRROR ? sink->options.mtu : 0;
 
-	return start_device(sink, port) && (port->role == SINK_EXCEPTION || raise_mtu(port, mtu)) &&
+	if (!start_device(sink, port))
+		return false;
+	if (port->role == SINK_EXCEPTION)
+		exception_take_mac(port);
+	return (port->role == SINK_EXCEPTION || raise_mtu(port, mtu)) &&
 	       (port->role != SINK_OUTPUT || make_headers(sink, port));
 }
 
@@ -275,17 +280,46 @@ publish_output(const struct sink *sink, const struct sink_port *port)
 	atomic_store_explicit(&lanes->id, port->id, memory_order_release);
 }
 
-/* Tells the lcores that poll a mirror port which it is. */
+/* Tells the lcores that poll a mirror port, and the one that sends on it, which it is. */
 static void
 publish_mirror(const struct sink *sink, const struct sink_port *port, uint16_t id)
 {
 	for (uint16_t r = 0; r < sink->rx_n; r++) {
 		struct sink_rx *rx = sink->rx[r];
 
+		for (uint16_t i = 0; i < rx->returns_n; i++) {
+			if (rx->returns[i].of->peer == port && port->tx > 0)
+				atomic_store_explicit(
+					&rx->returns[i].mirror, id, memory_order_release);
+		}
 		for (uint16_t q = 0; q < rx->queues_n; q++) {
 			if (rx->queues[q].of == port)
 				atomic_store_explicit(
 					&rx->queues[q].port, id, memory_order_release);
+		}
+	}
+}
+
+/* Tells the lcores that send to an exception port, and the one that polls it, which it is. */
+static void
+publish_exception(const struct sink *sink, const struct sink_port *port, uint16_t id)
+{
+	struct rte_eth_dev_info info;
+
+	for (uint16_t r = 0; r < sink->rx_n; r++) {
+		struct sink_rx *rx = sink->rx[r];
+
+		for (uint16_t i = 0; i < rx->returns_n; i++) {
+			if (rx->returns[i].of != port)
+				continue;
+			if (id != SINK_PORT_NONE && rte_eth_dev_info_get(id, &info) == 0)
+				rx->returns[i].queues = info.nb_rx_queues;
+			atomic_store_explicit(&rx->returns[i].exception, id, memory_order_release);
+		}
+		for (uint16_t q = 0; q < rx->queues_n; q++) {
+			if (rx->queues[q].of->peer == port)
+				atomic_store_explicit(
+					&rx->queues[q].exception, id, memory_order_release);
 		}
 	}
 }
@@ -304,6 +338,8 @@ port_publish(const struct sink *sink, struct sink_port *port)
 		publish_output(sink, port);
 	else if (port->role == SINK_MIRROR)
 		publish_mirror(sink, port, port->id);
+	else
+		publish_exception(sink, port, port->id);
 }
 
 void
@@ -313,6 +349,8 @@ port_withdraw(const struct sink *sink, struct sink_port *port)
 		atomic_store_explicit(&port->lanes->id, MS_PORT_GONE, memory_order_relaxed);
 	else if (port->role == SINK_MIRROR)
 		publish_mirror(sink, port, SINK_PORT_NONE);
+	else
+		publish_exception(sink, port, SINK_PORT_NONE);
 }
 
 bool

@@ -40,7 +40,7 @@ claim(struct sink *sink, const char *who, const char *name, enum sink_role role)
 {
 	static const char *const roles[] = {[SINK_MIRROR] = "a mirror port",
 		[SINK_OUTPUT] = "the port of an output",
-		[SINK_EXCEPTION] = "the exception port"};
+		[SINK_EXCEPTION] = "an exception port"};
 	const struct sink_port *other;
 	struct sink_port *port;
 	uint16_t id;
@@ -143,19 +143,43 @@ resolve_outputs(struct sink *sink)
 	return true;
 }
 
+static bool
+resolve_exceptions(struct sink *sink)
+{
+	for (uint32_t i = 0; i < sink->options.exceptions_n; i++) {
+		struct sink_port *port =
+			claim(sink, "--exception", sink->options.exceptions[i], SINK_EXCEPTION);
+
+		if (port == NULL)
+			return false;
+		sink->exceptions[sink->exceptions_n++] = port;
+	}
+	return true;
+}
+
+/* The i-th exception port is the kernel's side of the i-th mirror port. */
+static bool
+pair_exceptions(struct sink *sink)
+{
+	if (sink->exceptions_n > sink->mirrors_n)
+		return cli_wrong("--exception: '%s' has no mirror port to belong to: there are %u "
+				 "exception ports and %u mirror ports",
+			sink->exceptions[sink->mirrors_n]->name, sink->exceptions_n,
+			sink->mirrors_n);
+	for (uint16_t i = 0; i < sink->exceptions_n; i++) {
+		sink->exceptions[i]->peer = sink->mirrors[i];
+		sink->mirrors[i]->peer = sink->exceptions[i];
+	}
+	return true;
+}
+
 bool
 ports_resolve(struct sink *sink)
 {
 	uint16_t port;
 
-	if (!resolve_outputs(sink))
+	if (!resolve_outputs(sink) || !resolve_exceptions(sink))
 		return false;
-	if (sink->options.exception != NULL) {
-		sink->exception =
-			claim(sink, "--exception", sink->options.exception, SINK_EXCEPTION);
-		if (sink->exception == NULL)
-			return false;
-	}
 	for (uint32_t i = 0; i < sink->options.rx_n; i++) {
 		if (!add_mirror(sink, "--rx", sink->options.rx[i]))
 			return false;
@@ -170,6 +194,8 @@ ports_resolve(struct sink *sink)
 		return cli_wrong("there is no port to receive from: bind an ENI to a DPDK driver, "
 				 "or make one before the --, such as "
 				 "--vdev=net_pcap0,rx_pcap=FILE");
+	if (!pair_exceptions(sink))
+		return false;
 	sink->wait = sink->replay = true;
 	for (uint16_t i = 0; i < sink->mirrors_n; i++) {
 		sink->wait &= ethdev_replays(sink->mirrors[i]->id);
@@ -220,6 +246,9 @@ mbufs_needed(const struct sink *sink)
 			n += port->rx * SINK_RX_DESC;
 		if (port->role == SINK_OUTPUT)
 			n += port->tx * SINK_TX_DESC;
+		/* a tap has as many queues one way as the other */
+		if (port->role == SINK_EXCEPTION && !sink->replay)
+			n += port->tx * (SINK_RX_DESC + SINK_TX_DESC);
 	}
 	return n;
 }

@@ -38,9 +38,9 @@ print_ledger(const struct sink *sink, const struct sink_totals *totals, FILE *ou
 			"%-18s %14" PRIu64 "   frames were forgotten within the window, so a copy "
 			"may be here: give Dedup more Memory\n",
 			"dedup_evicted", totals->dedup_evicted);
-	if (sink->exception != NULL)
+	if (sink->exceptions_n > 0)
 		fprintf(out,
-			"exception port: %" PRIu64 " sent, %" PRIu64 " dropped, %" PRIu64
+			"exception ports: %" PRIu64 " sent, %" PRIu64 " dropped, %" PRIu64
 			" came back, %" PRIu64 " of them dropped\n",
 			totals->exception_sent, totals->exception_dropped,
 			totals->exception_returned + totals->exception_lost,

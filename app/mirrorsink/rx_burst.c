@@ -11,10 +11,18 @@
 
 #include "filter/ms_filter_lookup.h"
 
+/*
+ * Times that a transmit queue which takes nothing is asked again, for a burst. A NIC's has room in
+ * some 20 us. A tap's driver asks the kernel each time, which either takes a frame or never will.
+ */
+#define TRIES_TO_MIRROR    200
+#define TRIES_TO_EXCEPTION 4
+
 /* What a burst comes to, on the stack of rx_burst(). */
 struct outcome {
 	struct rte_mbuf *free[MS_BURST];    /* mbufs that are done with */
 	struct rte_mbuf *foreign[MS_BURST]; /* no mirror traffic, and there is an exception port */
+	bool excepts;                       /* there is one */
 	uint16_t free_n;
 	uint16_t foreign_n;
 	uint16_t frames_n;
@@ -82,7 +90,7 @@ settle(struct sink_rx *rx, struct rte_mbuf **mbufs, uint16_t n, uint64_t tsc, st
 			if (rx->hash)
 				mbufs[i]->hash.rss = p->hash;
 			rx->frames[out->frames_n++] = make_frame(rx, mbufs[i], p, tsc);
-		} else if (p->fate == MS_FATE_NOT_MIRROR && rx->exception != SINK_PORT_NONE) {
+		} else if (p->fate == MS_FATE_NOT_MIRROR && out->excepts) {
 			out->foreign[out->foreign_n++] = mbufs[i];
 		} else {
 			if (p->fate == MS_FATE_SESSION_UNKNOWN ||
@@ -132,25 +140,64 @@ deliver(struct sink_rx *rx, struct outcome *out)
 	ms_count_add(&rx->ledger.fates[MS_FATE_DELIVERED], n);
 }
 
+/* A transmit queue, and how often it is asked again in vain for a burst. */
+struct way {
+	uint16_t port; /* SINK_PORT_NONE: gone */
+	uint16_t queue;
+	unsigned int tries;
+};
+
+/*
+ * Sends mbufs[0..n) as they are. When all tries were in vain the queue is asked once for each frame
+ * that is left: one that the port never takes, since it is too long, holds up no other. Writes what
+ * was not sent to unsent[], which has room for n and may be mbufs. Returns how many.
+ */
+static inline uint16_t
+send_all(const struct way *way, struct rte_mbuf **mbufs, uint16_t n, struct rte_mbuf **unsent)
+{
+	unsigned int tries = way->tries;
+	uint16_t at = 0, unsent_n = 0, sent = 0;
+
+	while (at < n) {
+		if (way->port != SINK_PORT_NONE)
+			sent = rte_eth_tx_burst(way->port, way->queue, &mbufs[at], n - at);
+		at += sent;
+		if (sent > 0)
+			continue;
+		if (tries > 0) {
+			tries--;
+			rte_pause();
+		} else {
+			unsent[unsent_n++] = mbufs[at++];
+		}
+	}
+	return unsent_n;
+}
+
 /* To the exception port; what it does not take is counted beside the ledger: its fate is told. */
 static inline void
-send_foreign(struct sink_rx *rx, struct outcome *out)
+send_foreign(struct sink_rx *rx, const struct sink_queue *queue, struct outcome *out)
 {
-	uint16_t sent = rte_eth_tx_burst(rx->exception, rx->reader, out->foreign, out->foreign_n);
+	/* pairs with the release of port.c: the device is ready */
+	const struct way way = {
+		.port = atomic_load_explicit(&queue->exception, memory_order_acquire),
+		.queue = rx->reader,
+		.tries = TRIES_TO_EXCEPTION};
+	uint16_t unsent = send_all(&way, out->foreign, out->foreign_n, &out->free[out->free_n]);
 
-	ms_count_add(&rx->exception_sent, sent);
-	ms_count_add(&rx->exception_dropped, out->foreign_n - sent);
-	for (uint16_t i = sent; i < out->foreign_n; i++)
-		out->free[out->free_n++] = out->foreign[i];
+	out->free_n += unsent;
+	ms_count_add(&rx->exception_sent, out->foreign_n - unsent);
+	ms_count_add(&rx->exception_dropped, unsent);
 }
 
 static void
-rx_burst(struct sink_rx *rx, struct rte_mbuf **mbufs, uint16_t n)
+rx_burst(struct sink_rx *rx, const struct sink_queue *queue, struct rte_mbuf **mbufs, uint16_t n)
 {
 	const struct ms_ruleset *rules = ms_ruleset_get(rx->rules);
 	uint64_t tsc = rte_rdtsc(), bytes = 0;
 	struct outcome out;
 
+	out.excepts = queue->of->peer != NULL;
 	out.free_n = out.foreign_n = out.frames_n = 0;
 	for (uint16_t i = 0; i < n; i++)
 		bytes += mbufs[i]->pkt_len;
@@ -171,7 +218,7 @@ rx_burst(struct sink_rx *rx, struct rte_mbuf **mbufs, uint16_t n)
 		deliver(rx, &out);
 	}
 	if (out.foreign_n > 0)
-		send_foreign(rx, &out);
+		send_foreign(rx, queue, &out);
 	if (out.free_n > 0)
 		rte_pktmbuf_free_bulk(out.free, out.free_n);
 }
@@ -218,27 +265,35 @@ poll_queues(struct sink_rx *rx)
 			n = rte_eth_rx_burst(port, rx->queues[q].queue, mbufs, room);
 		budget_return(rx->budget, room - n);
 		if (n > 0)
-			rx_burst(rx, mbufs, n);
+			rx_burst(rx, &rx->queues[q], mbufs, n);
 		sum += n;
 	}
 	return sum;
 }
 
-/* Carries what the kernel answers on the exception port out of the mirror port. */
+/* Carries what the kernel says on an exception port out of the mirror port. */
 static inline void
-poll_exception(struct sink_rx *rx)
+carry_back(struct sink_rx *rx, const struct sink_return *back)
 {
+	/* these pair with the releases of port.c: the devices are ready */
+	uint16_t from = atomic_load_explicit(&back->exception, memory_order_acquire);
+	const struct way way = {.port = atomic_load_explicit(&back->mirror, memory_order_acquire),
+		.tries = TRIES_TO_MIRROR};
 	struct rte_mbuf *mbufs[MS_BURST];
-	uint16_t n = rte_eth_rx_burst(rx->exception, 0, mbufs, MS_BURST);
-	uint16_t sent;
 
-	if (n == 0)
+	if (from == SINK_PORT_NONE || way.port == SINK_PORT_NONE)
 		return;
-	sent = rte_eth_tx_burst(rx->mirror, 0, mbufs, n);
-	ms_count_add(&rx->exception_returned, sent);
-	ms_count_add(&rx->exception_lost, n - sent);
-	if (sent < n)
-		rte_pktmbuf_free_bulk(&mbufs[sent], n - sent);
+	for (uint16_t q = 0; q < back->queues; q++) {
+		uint16_t n = rte_eth_rx_burst(from, q, mbufs, MS_BURST), unsent;
+
+		if (n == 0)
+			continue;
+		unsent = send_all(&way, mbufs, n, mbufs);
+		ms_count_add(&rx->exception_returned, n - unsent);
+		ms_count_add(&rx->exception_lost, unsent);
+		if (unsent > 0)
+			rte_pktmbuf_free_bulk(mbufs, unsent);
+	}
 }
 
 /* What time alone asks for. */
@@ -265,8 +320,8 @@ rx_main(void *arg)
 
 		rte_rcu_qsbr_quiescent(qsbr, rx->reader);
 		ms_count_add(&rx->rounds, 1);
-		if (rx->exception_back)
-			poll_exception(rx);
+		for (uint16_t i = 0; i < rx->returns_n; i++)
+			carry_back(rx, &rx->returns[i]);
 		if (rx->dispatch != NULL)
 			ms_dispatch_reclaim(rx->dispatch);
 		if ((rx->lane != NULL || rx->reassembly != NULL) &&

@@ -80,10 +80,11 @@ struct sink_port {
 	uint16_t id; /* ethdev; SINK_PORT_NONE: gone */
 	uint16_t rx; /* queues that are wanted, and then those that there are */
 	uint16_t tx;
-	uint32_t output;                     /* whose port it is, if it is one of an output's */
-	struct ms_output_port *lanes;        /* the same port as lanes see it; NULL: no output's */
-	bool down;                           /* its link */
-	struct kernel_interface interface;   /* behind it, as it was when the port started */
+	uint32_t output;                   /* whose port it is, if it is one of an output's */
+	struct ms_output_port *lanes;      /* the same port as lanes see it; NULL: no output's */
+	bool down;                         /* its link */
+	struct kernel_interface interface; /* behind it, as it was when the port started */
+	struct sink_port *peer; /* a mirror port's exception port, or the reverse; NULL: none */
 	struct sink_leaving *leaving;        /* withdrawn, but not closed yet; NULL: it is not */
 	struct sink_device_counter *counted; /* by devices that it had before; NULL: nothing */
 	uint32_t counted_n;
@@ -106,10 +107,20 @@ struct sink_plug {
 	bool ended;
 };
 
+/* A queue that an rx lcore polls. Ports are ethdevs, or SINK_PORT_NONE. */
 struct sink_queue {
-	_Atomic(uint16_t) port; /* ethdev, or SINK_PORT_NONE; ctl: rw, rx: ro */
+	_Atomic(uint16_t) port;      /* ctl: rw, rx: ro */
+	_Atomic(uint16_t) exception; /* where what is no mirror traffic goes; ctl: rw, rx: ro */
 	uint16_t queue;
-	const struct sink_port *of; /* ctl: ro */
+	const struct sink_port *of; /* ctl: ro, rx: ro; rx reads no more of it than peer */
+};
+
+/* What an exception port receives from the kernel goes out of the mirror port that it is for. */
+struct sink_return {
+	_Atomic(uint16_t) exception; /* ctl: rw, rx: ro */
+	_Atomic(uint16_t) mirror;    /* ctl: rw, rx: ro */
+	uint16_t queues;             /* by which the exception port receives; set before it */
+	const struct sink_port *of;  /* the exception port; ctl: ro */
 };
 
 /* Packets that may still be received, for --autostop packets:N; shared by all rx lcores. */
@@ -145,18 +156,17 @@ struct sink_rx {
 	struct sink_dedup *dedup;         /* of the lane; NULL: off, or there are workers */
 	bool wait;                        /* for a full ring, instead of dropping */
 	bool hash;                        /* leaves the flow's hash in mbuf->hash.rss */
-	uint16_t exception;  /* port for what is no mirror traffic, or SINK_PORT_NONE */
-	uint16_t mirror;     /* port that the exception port's frames leave by */
-	bool exception_back; /* this lcore carries them */
+	struct sink_return returns[RTE_MAX_ETHPORTS]; /* what this lcore carries back */
+	uint16_t returns_n;
 	uint64_t flush_ticks;
 
 	/* rx: rw, ctl: ro */
 	alignas(64) struct ms_ledger ledger;
 	struct sink_session *sessions; /* MS_SESSIONS_MAX, address space rather than memory */
 	struct ms_unknown unknown;
-	ms_counter exception_sent;     /* to the exception port, */
-	ms_counter exception_dropped;  /* or not, since it was full */
-	ms_counter exception_returned; /* from it, out of the mirror port */
+	ms_counter exception_sent;     /* to exception ports, */
+	ms_counter exception_dropped;  /* or not: full, gone, or too long for them */
+	ms_counter exception_returned; /* from them, out of their mirror ports */
 	ms_counter exception_lost;     /* or not */
 	ms_counter rounds;             /* of its loop: it lives, and holds nothing from before */
 
@@ -195,7 +205,8 @@ struct sink {
 	uint16_t ports_n;
 	struct sink_port *mirrors[RTE_MAX_ETHPORTS]; /* those in it that are mirror ports */
 	uint16_t mirrors_n;
-	struct sink_port *exception;                          /* NULL: none */
+	struct sink_port *exceptions[RTE_MAX_ETHPORTS]; /* that of mirrors[i] is exceptions[i] */
+	uint16_t exceptions_n;
 	struct ms_output_ports *output_ports[MS_OUTPUTS_MAX]; /* by output; NULL: no port */
 	bool wait;               /* for full rings, buffers and ports, instead of dropping */
 	bool replay;             /* all mirror ports replay captures that end */

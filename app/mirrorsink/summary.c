@@ -71,6 +71,15 @@ behind(const struct sink *sink, uint32_t output)
 	return object;
 }
 
+/* What is no mirror traffic, on its way to the kernel; and what the kernel said. */
+static json_t *
+exception(const struct sink_totals *totals)
+{
+	return json_pack("{s:o, s:o, s:o, s:o}", "sent", integer(totals->exception_sent), "dropped",
+		integer(totals->exception_dropped), "returned", integer(totals->exception_returned),
+		"lost", integer(totals->exception_lost));
+}
+
 static json_t *
 outputs(const struct sink *sink, const struct sink_totals *totals)
 {
@@ -225,14 +234,15 @@ report_summary(const struct sink *sink, const struct sink_totals *totals, int fd
 {
 	FILE *out = fdopen(fd, "w");
 	json_t *root = json_pack(
-		"{s:s, s:s, s:f, s:{s:o, s:o}, s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+		"{s:s, s:s, s:f, s:{s:o, s:o}, s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
 		"schema", "mirrorsink.summary/1", "version", MS_VERSION, "seconds", totals->seconds,
 		"received", "packets", integer(ms_count_read(&totals->ledger.received)), "bytes",
 		integer(ms_count_read(&totals->ledger.received_bytes)), "fates",
 		fates(&totals->ledger), "balanced", totals_balanced(sink, totals), "dedup_evicted",
-		integer(totals->dedup_evicted), "device", device(sink), "outputs",
-		outputs(sink, totals), "sessions", sessions(sink), "unknown_sessions",
-		unknown(sink), "rules", rules(sink), "never_hit", never_hit(sink));
+		integer(totals->dedup_evicted), "device", device(sink), "exception",
+		exception(totals), "outputs", outputs(sink, totals), "sessions", sessions(sink),
+		"unknown_sessions", unknown(sink), "rules", rules(sink), "never_hit",
+		never_hit(sink));
 	bool ok = out != NULL && root != NULL;
 
 	ok = ok && json_dumpf(root, out, JSON_INDENT(2) | JSON_REAL_PRECISION(6)) == 0;

@@ -337,6 +337,35 @@ kernel(const struct sink *sink, uint64_t first, struct rte_tel_data *d)
 	return 0;
 }
 
+static int
+exception(const struct sink *sink, uint64_t first, struct rte_tel_data *d)
+{
+	struct rte_tel_data *list = new_dict();
+	struct sink_totals totals;
+
+	if (list == NULL)
+		return -ENOMEM;
+	for (uint16_t i = 0; i < sink->exceptions_n; i++) {
+		struct rte_tel_data *port = new_dict();
+
+		if (port == NULL) {
+			rte_tel_data_free(list);
+			return -ENOMEM;
+		}
+		rte_tel_data_add_dict_string(port, "name", sink->exceptions[i]->name);
+		rte_tel_data_add_dict_string(port, "mirror", sink->exceptions[i]->peer->name);
+		add_element(list, i, port);
+	}
+	totals_collect(sink, &totals);
+	rte_tel_data_start_dict(d);
+	add_number(d, "sent", totals.exception_sent);
+	add_number(d, "dropped", totals.exception_dropped);
+	add_number(d, "returned", totals.exception_returned);
+	add_number(d, "lost", totals.exception_lost);
+	rte_tel_data_add_dict_container(d, "ports", list, 0);
+	return 0;
+}
+
 static const struct {
 	const char *name;
 	const char *help;
@@ -346,6 +375,8 @@ static const struct {
 	{"/mirrorsink/sessions", "Sessions. Parameter: index of the first of a page", sessions},
 	{"/mirrorsink/rules", "Hits of rules. Parameter: index of the first of a page", rules},
 	{"/mirrorsink/outputs", "The ledger of each output. No parameters", outputs},
+	{"/mirrorsink/exception", "What went to the kernel and came back. No parameters",
+		exception},
 	{"/mirrorsink/ports", "Ports, and what their devices count. No parameters", ports},
 	{"/mirrorsink/kernel", "The kernel behind ports. Parameter: index of the first of a page",
 		kernel},

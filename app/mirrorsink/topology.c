@@ -77,10 +77,32 @@ share_queues(struct sink *sink)
 						 "the EAL more lcores",
 					SINK_QUEUES_MAX);
 			least->queues[least->queues_n++] =
-				(struct sink_queue){.port = SINK_PORT_NONE, .queue = q, .of = port};
+				(struct sink_queue){.port = SINK_PORT_NONE,
+					.exception = SINK_PORT_NONE,
+					.queue = q,
+					.of = port};
 		}
 	}
 	return true;
+}
+
+/*
+ * What an exception port receives is carried back by one lcore, which thus has the mirror port's
+ * transmit queue to itself.
+ */
+static void
+share_returns(struct sink *sink)
+{
+	uint16_t r = 0;
+
+	for (uint16_t i = 0; i < sink->exceptions_n; i++) {
+		struct sink_rx *rx = sink->rx[r];
+
+		rx->returns[rx->returns_n++] = (struct sink_return){.exception = SINK_PORT_NONE,
+			.mirror = SINK_PORT_NONE,
+			.of = sink->exceptions[i]};
+		r = r + 1 < sink->rx_n ? r + 1 : 0;
+	}
 }
 
 /* Address space that becomes memory where it is used: counters of all sessions. NULL: none left. */
@@ -163,9 +185,6 @@ make_rx(struct sink *sink, uint16_t i, unsigned int lcore)
 	rx->decap.geneve_port = rte_cpu_to_be_16((uint16_t)sink->options.geneve_port);
 	rx->wait = sink->wait;
 	rx->hash = sink->hash;
-	rx->exception = sink->exception != NULL ? sink->exception->id : SINK_PORT_NONE;
-	rx->mirror = sink->mirrors[0]->id;
-	rx->exception_back = sink->exception != NULL && i == 0;
 	rx->flush_ticks = rte_get_tsc_hz() / FLUSHES_PER_SECOND;
 	if (!make_reassembly(sink, rx))
 		return NULL;
@@ -244,6 +263,7 @@ topology_build(struct sink *sink)
 	}
 	if (!ok)
 		return cli_wrong("out of memory");
+	share_returns(sink);
 	return share_queues(sink) && make_rings(sink);
 }
 

@@ -11,8 +11,8 @@ struct sink_totals {
 	double seconds; /* since the lcores were started */
 	struct ms_ledger ledger;
 	struct ms_output_ledger outputs[MS_OUTPUTS_MAX];
-	uint64_t dedup_evicted; /* frames that were forgotten before their time */
-	uint64_t exception_sent;
+	uint64_t dedup_evicted;  /* frames that were forgotten before their time */
+	uint64_t exception_sent; /* these four as in struct sink_rx */
 	uint64_t exception_dropped;
 	uint64_t exception_returned;
 	uint64_t exception_lost;

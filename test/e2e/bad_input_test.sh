@@ -69,6 +69,10 @@ bad "no such exception port" net_none7 -- "$input" -- "${write[@]}" -x net_none7
 bad "mirror port that is an output" net_pcap0 -- "$input" -- "${write[@]}" -r net_pcap0 -f net_pcap0
 bad "mirror port that is the exception port" net_pcap0 -- \
 	"$input" -- "${write[@]}" -r net_pcap0 -x net_pcap0
+bad "exception port twice" "'net_ring0' is an exception port already" -- \
+	"$input" --vdev=net_ring0 -- "${write[@]}" -x net_ring0 -x net_ring0
+bad "more exception ports than mirror ports" "'net_ring1' has no mirror port" -- \
+	"$input" --vdev=net_ring0 --vdev=net_ring1 -- "${write[@]}" -x net_ring0 -x net_ring1
 bad "output that is the exception port" net_ring0 -- \
 	"$input" --vdev=net_ring0 -- "${write[@]}" -f net_ring0 -x net_ring0
 bad "no mirror port at all" port -- -- "${write[@]}"
