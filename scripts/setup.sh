@@ -9,8 +9,8 @@ set -euo pipefail
 . "$(dirname "$0")/common.sh"
 
 # libdpdk-dev brings every driver along (librte-net-*), and meson brings ninja and python3.
-build=(gcc libc6-dev meson pkg-config libdpdk-dev libbsd-dev libjansson-dev libmnl-dev
-	libpcap-dev)
+build=(gcc libc6-dev meson pkg-config libdpdk-dev libbsd-dev libjansson-dev libmicrohttpd-dev
+	libmnl-dev libpcap-dev)
 
 # The demo makes its own frames, in python3 alone.
 demo=("${build[@]}" python3)
@@ -18,8 +18,8 @@ demo=("${build[@]}" python3)
 # Network namespaces and tools that look at the results from outside; dpdk-dev has the telemetry
 # client, python3-botocore the EC2 API's model, against which our reader of AWS documents is held,
 # suricata is the IDS that the sink feeds, and openssl makes the certificate that it sees.
-test=("${build[@]}" libcmocka-dev dpdk-dev iproute2 iputils-ping procps tcpdump tshark jq
-	python3-scapy python3-botocore suricata openssl)
+test=("${build[@]}" libcmocka-dev dpdk-dev iproute2 ethtool iputils-ping procps tcpdump tshark
+	jq python3-scapy python3-botocore suricata openssl)
 
 # libclang-rt-14-dev: the sanitizers' run-time; binutils: nm and objdump for the hot path's check.
 ci=("${test[@]}" clang clang-format clang-tidy libclang-rt-14-dev binutils shellcheck codespell

@@ -10,13 +10,14 @@
 #include <rte_launch.h>
 #include <rte_timer.h>
 
+#include "health.h"
 #include "own_ports.h"
 #include "plug.h"
 #include "reload.h"
 
 #define SECOND_NS UINT64_C(1000000000)
 #define MS_NS     UINT64_C(1000000)
-#define LOOK_NS   (SECOND_NS / 5) /* how often ports are looked at */
+#define LOOK_NS   (SECOND_NS / 5) /* how often ports and lcores are looked at */
 
 static void
 wanted_signals(sigset_t *set)
@@ -90,8 +91,10 @@ is_over(const struct sink *sink, struct watch *watch, uint64_t now)
 	       (stop->idle_ms != 0 && now - watch->changed_ns >= stop->idle_ms * MS_NS);
 }
 
-/* How long to sleep: until the next look at ports, or less where a stop condition needs a closer
- * look. */
+/*
+ * How long to sleep: until the next look at ports and lcores, or less where a stop condition needs
+ * a closer look.
+ */
 static uint64_t
 nap(const struct sink *sink, uint64_t now)
 {
@@ -117,12 +120,16 @@ control_run(struct sink *sink)
 	while (!is_over(sink, &watch, now)) {
 		int sig = wait_signal(nap(sink, now));
 
-		if (sig == SIGHUP)
+		if (sig == SIGHUP) {
+			health_absent(sink, true);
 			reload(sink);
-		else if (sig != 0)
+			health_absent(sink, false);
+		} else if (sig != 0) {
 			return;
+		}
 		plug_work(sink);
 		own_ports_work(sink);
+		health_control(sink);
 		now = now_ns();
 		if (now - housekept >= SECOND_NS) {
 			ms_timestamp_recalibrate(&sink->clock);

@@ -15,6 +15,7 @@
 #include "control.h"
 #include "exception.h"
 #include "explain.h"
+#include "health.h"
 #include "outputs.h"
 #include "plug.h"
 #include "ports.h"
@@ -96,7 +97,7 @@ run(struct sink *sink)
 	if (!prepare(sink))
 		return CLI_EXIT_USAGE;
 	if (!plug_begin(sink) || !ports_start(sink) || ms_timestamp_setup(&sink->clock) != 0 ||
-		!outputs_begin(sink)) {
+		!health_begin(sink) || !outputs_begin(sink)) {
 		outputs_abandon(sink);
 		return CLI_EXIT_USAGE;
 	}
@@ -152,6 +153,7 @@ main(int argc, char **argv)
 	if (!compile(&sink, config))
 		return CLI_EXIT_USAGE;
 	status = run(&sink);
+	health_end(&sink);
 	outputs_end(&sink);
 	ports_stop(&sink);
 	topology_free(&sink);

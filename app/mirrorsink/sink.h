@@ -227,7 +227,8 @@ struct sink {
 	struct sink_budget budget;
 	uint64_t start_ns; /* monotonic */
 	struct sink_plug plug;
-	pthread_mutex_t lock; /* keeps telemetry away while control publishes a ruleset */
+	struct sink_health *health; /* what samples saw; under lock */
+	pthread_mutex_t lock;       /* keeps telemetry away while control publishes a ruleset */
 };
 
 /* The configuration in force. Control; telemetry under sink.lock. */

@@ -17,6 +17,7 @@
 #include <rte_version.h>
 
 #include "behind.h"
+#include "health.h"
 #include "own_ports.h"
 #include "plug.h"
 #include "totals.h"
@@ -366,6 +367,70 @@ exception(const struct sink *sink, uint64_t first, struct rte_tel_data *d)
 	return 0;
 }
 
+static void
+add_health_lcores(struct rte_tel_data *list, const struct health_verdict *verdict)
+{
+	for (uint32_t i = 0; i < verdict->lcores_n; i++) {
+		const struct health_lcore *lcore = &verdict->lcores[i];
+		struct rte_tel_data *d = new_dict();
+
+		if (d == NULL)
+			return;
+		rte_tel_data_add_dict_string(d, "role", lcore->worker ? "worker" : "rx");
+		add_number(d, "milliseconds", lcore->still_ms);
+		add_number(d, "ok", lcore->ok);
+		add_element(list, lcore->lcore, d);
+	}
+}
+
+static void
+add_health_outputs(
+	struct rte_tel_data *list, const struct sink *sink, const struct health_verdict *verdict)
+{
+	for (uint32_t i = 0; i < verdict->outputs_n; i++) {
+		const struct health_output *output = &verdict->outputs[i];
+		struct rte_tel_data *d = new_dict();
+
+		if (d == NULL)
+			return;
+		rte_tel_data_add_dict_string(d, "name", sink_config(sink)->outputs[i].name);
+		add_number(d, "waiting_milliseconds", output->waiting_ms);
+		add_number(d, "ended", output->ended);
+		add_number(d, "ok", output->ok);
+		add_element(list, i, d);
+	}
+}
+
+static int
+health(const struct sink *sink, uint64_t first, struct rte_tel_data *d)
+{
+	struct rte_tel_data *lcores = new_dict(), *outputs_list = new_dict(),
+			    *problems = new_dict();
+	struct health_verdict verdict;
+
+	if (lcores == NULL || outputs_list == NULL || problems == NULL) {
+		rte_tel_data_free(lcores);
+		rte_tel_data_free(outputs_list);
+		rte_tel_data_free(problems);
+		return -ENOMEM;
+	}
+	health_judge(sink, &verdict);
+	add_health_lcores(lcores, &verdict);
+	add_health_outputs(outputs_list, sink, &verdict);
+	for (uint32_t i = 0; i < RTE_MIN(verdict.problems_n, HEALTH_PROBLEMS); i++) {
+		char index[24];
+
+		snprintf(index, sizeof(index), "%u", i);
+		rte_tel_data_add_dict_string(problems, index, verdict.problems[i]);
+	}
+	rte_tel_data_start_dict(d);
+	add_number(d, "healthy", verdict.healthy);
+	rte_tel_data_add_dict_container(d, "lcores", lcores, 0);
+	rte_tel_data_add_dict_container(d, "outputs", outputs_list, 0);
+	rte_tel_data_add_dict_container(d, "problems", problems, 0);
+	return 0;
+}
+
 static const struct {
 	const char *name;
 	const char *help;
@@ -377,6 +442,7 @@ static const struct {
 	{"/mirrorsink/outputs", "The ledger of each output. No parameters", outputs},
 	{"/mirrorsink/exception", "What went to the kernel and came back. No parameters",
 		exception},
+	{"/mirrorsink/health", "Whether lcores and outputs make progress. No parameters", health},
 	{"/mirrorsink/ports", "Ports, and what their devices count. No parameters", ports},
 	{"/mirrorsink/kernel", "The kernel behind ports. Parameter: index of the first of a page",
 		kernel},

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What a running sink tells over the DPDK telemetry socket (dpdk-telemetry.py reads it):
- * /mirrorsink/ledger, /sessions, /rules, /outputs, /exception, /ports. The numbers are
+ * /mirrorsink/ledger, /sessions, /rules, /outputs, /exception, /health, /ports. The numbers are
  * those of the summary.
  */
 #pragma once

@@ -17,6 +17,7 @@ root=${SOURCE_ROOT:-$(cd "$here/../.." && pwd)}
 build=${BUILD_ROOT:-$root/build}
 MIRRORSINK=${MIRRORSINK:-$build/app/mirrorsink/mirrorsink}
 MIRRORSOURCE=${MIRRORSOURCE:-$build/app/mirrorsource/mirrorsource}
+MIRRORCTL=${MIRRORCTL:-$build/app/mirrorctl/mirrorctl}
 # shellcheck disable=SC2034 # used by the tests
 captures=$(dirname "$root")/shared/captures
 python=${PYTHON:-/usr/bin/python3}
@@ -278,6 +279,51 @@ telemetry()
 
 	shift
 	printf '%s\n' "$@" | timeout 10 "$python" "$(command -v dpdk-telemetry.py)" -f "$prefix-$run"
+}
+
+# ctl RUN COMMAND...: mirrorctl, about the sink of that run.
+ctl()
+{
+	local run=$1
+
+	shift
+	timeout 20 "$MIRRORCTL" -f "$prefix-$run" "$@"
+}
+
+# listener RUN [OPTIONS]: mirrorctl health in the background, where in_space says; sets pid.
+listener()
+{
+	local run=$1
+
+	shift
+	"${in_space[@]}" "$MIRRORCTL" -f "$prefix-$run" health "$@" 2>>"$work/listener.err" &
+	pid=$!
+	started+=("$pid")
+}
+
+# freeze PID LCORE: stops an lcore's thread of a program until thaw.
+freeze()
+{
+	mkfifo "$work/ice"
+	"$python" "$here/freeze.py" "$@" <"$work/ice" >"$work/frozen" &
+	freezer=$!
+	started+=("$freezer")
+	exec 8>"$work/ice"
+	wait_for 5 grep -qs frozen "$work/frozen" || fail "lcore $2 does not freeze"
+}
+
+thaw()
+{
+	exec 8>&-
+	wait "$freezer"
+	rm "$work/ice" "$work/frozen"
+}
+
+# answers http|tcp ADDRESS PORT WANTED SECONDS: a load balancer's checks, until the answer is
+# WANTED. Prints the answer and after how many milliseconds it came.
+answers()
+{
+	"${in_space[@]}" "$python" "$here/poll.py" "$@"
 }
 
 judge()

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* mirrorctl: the operator's hand on a running mirrorsink. Needs no DPDK itself. */
+#include <stdlib.h>
+
+#include "common/cli.h"
+#include "health.h"
+#include "options.h"
+#include "status.h"
+
+static const struct ctl_command commands[] = {
+	{"health", "", 0, CTL_JSON | CTL_LISTEN, health_run},
+	{"status", "", 0, CTL_JSON, status_run},
+	{NULL},
+};
+
+int
+main(int argc, char **argv)
+{
+	struct ctl_options options;
+
+	switch (ctl_options_parse(&options, commands, argc, argv)) {
+	case CTL_OPTIONS_DONE:
+		return EXIT_SUCCESS;
+	case CTL_OPTIONS_WRONG:
+		return CLI_EXIT_USAGE;
+	case CTL_OPTIONS_RUN:
+		break;
+	}
+	return options.command->run(&options);
+}
