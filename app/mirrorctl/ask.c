@@ -21,6 +21,7 @@
 struct question {
 	int fd;
 	struct sockaddr_un address;
+	unsigned int timeout_ms;
 	struct timespec end; /* monotonic */
 	char *problem;
 };
@@ -72,16 +73,17 @@ static bool
 no_answer(struct question *question)
 {
 	wrong(question,
-		"the sink does not answer within %d ms at %s: it hangs, is stopped, or has no "
+		"the sink does not answer within %u ms at %s: it hangs, is stopped, or has no "
 		"processor",
-		ASK_TIMEOUT_MS, question->address.sun_path);
+		question->timeout_ms, question->address.sun_path);
 	return false;
 }
 
 static bool
 connect_to(struct question *question)
 {
-	const struct timeval limit = {.tv_usec = ASK_TIMEOUT_MS * 1000};
+	const struct timeval limit = {.tv_sec = question->timeout_ms / 1000,
+		.tv_usec = question->timeout_ms % 1000 * 1000};
 	const char *path = question->address.sun_path;
 
 	question->fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
@@ -190,14 +192,14 @@ exchange(struct question *question, const char *command)
 }
 
 json_t *
-ask(const char *prefix, const char *command, char *problem)
+ask(const char *prefix, const char *command, unsigned int timeout_ms, char *problem)
 {
-	struct question question = {.fd = -1, .problem = problem};
+	struct question question = {.fd = -1, .timeout_ms = timeout_ms, .problem = problem};
 	json_t *answer = NULL;
 
 	clock_gettime(CLOCK_MONOTONIC, &question.end);
-	question.end.tv_nsec += ASK_TIMEOUT_MS * 1000000L;
-	question.end.tv_sec += question.end.tv_nsec / 1000000000L;
+	question.end.tv_nsec += timeout_ms % 1000 * 1000000L;
+	question.end.tv_sec += timeout_ms / 1000 + question.end.tv_nsec / 1000000000L;
 	question.end.tv_nsec %= 1000000000L;
 	if (find_socket(&question, prefix) && connect_to(&question))
 		answer = exchange(&question, command);

@@ -9,15 +9,15 @@
 
 #include <jansson.h>
 
-#define ASK_TIMEOUT_MS 500
+#define ASK_TIMEOUT_MS 500 /* for what is told at once */
 #define ASK_PROBLEM    512
 
 /*
  * Sends a command, "/mirrorsink/health", or with a parameter "/mirrorsink/sessions,48". Returns the
  * answer, the caller's to release; or NULL after writing to problem, of ASK_PROBLEM bytes, what is
- * wrong and what to do. prefix: the sink's --file-prefix. Waits for ASK_TIMEOUT_MS at most.
+ * wrong and what to do. prefix: the sink's --file-prefix. Waits for timeout_ms at most.
  */
-json_t *ask(const char *prefix, const char *command, char *problem);
+json_t *ask(const char *prefix, const char *command, unsigned int timeout_ms, char *problem);
 
 /*
  * Appends to array the elements of a list, which the telemetry gives as an object whose names are

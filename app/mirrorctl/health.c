@@ -42,7 +42,7 @@ struct health
 health_ask(const char *prefix)
 {
 	char problem[ASK_PROBLEM];
-	json_t *answer = ask(prefix, "/mirrorsink/health", problem);
+	json_t *answer = ask(prefix, "/mirrorsink/health", ASK_TIMEOUT_MS, problem);
 
 	if (answer != NULL)
 		return make_readable(answer);

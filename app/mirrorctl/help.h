@@ -9,6 +9,8 @@ static const char ctl_help[] =
 	"\n"
 	"  health                 does every lcore move, does every output make progress\n"
 	"  status                 what was received and became of it; outputs, sessions, ports\n"
+	"  attach PORT            take a port back that was gone: unplugged, deleted, detached\n"
+	"  detach PORT            let go of a port; the others go on\n"
 	"\n"
 	"  -f, --file-prefix NAME the sink's --file-prefix (default: rte)\n"
 	"  -j, --json             print JSON\n"

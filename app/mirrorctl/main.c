@@ -5,11 +5,14 @@
 #include "common/cli.h"
 #include "health.h"
 #include "options.h"
+#include "plug.h"
 #include "status.h"
 
 static const struct ctl_command commands[] = {
 	{"health", "", 0, CTL_JSON | CTL_LISTEN, health_run},
 	{"status", "", 0, CTL_JSON, status_run},
+	{"attach", "the name of a port", 1, 0, attach_run},
+	{"detach", "the name of a port", 1, 0, detach_run},
 	{NULL},
 };
 

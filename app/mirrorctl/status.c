@@ -88,6 +88,19 @@ print_outputs(const json_t *outputs)
 	}
 }
 
+/* By what a reader without a notion of sessions knows one, if an output tells it. */
+static void
+print_mark(const json_t *session)
+{
+	if (json_object_get(session, "vlan_outer") != NULL)
+		printf("  vlan %" JSON_INTEGER_FORMAT ".%" JSON_INTEGER_FORMAT,
+			number(session, "vlan_outer"), number(session, "vlan"));
+	else if (json_object_get(session, "vlan") != NULL)
+		printf("  vlan %" JSON_INTEGER_FORMAT, number(session, "vlan"));
+	if (json_object_get(session, "port") != NULL)
+		printf("  port %s", text(session, "port"));
+}
+
 static void
 print_sessions(const json_t *sessions)
 {
@@ -104,10 +117,12 @@ print_sessions(const json_t *sessions)
 			break;
 		}
 		printf("%-24s %9" JSON_INTEGER_FORMAT " %-16s %12" JSON_INTEGER_FORMAT
-		       " %10s %12" JSON_INTEGER_FORMAT " %12" JSON_INTEGER_FORMAT "\n",
+		       " %10s %12" JSON_INTEGER_FORMAT " %12" JSON_INTEGER_FORMAT,
 			text(s, "session"), number(s, "vni"), text(s, "source"),
 			number(s, "packets"), human(number(s, "bytes")).text,
 			number(s, "delivered"), number(s, "rejected"));
+		print_mark(s);
+		putchar('\n');
 	}
 }
 
@@ -120,7 +135,8 @@ print_ports(const json_t *ports)
 	size_t i;
 
 	json_array_foreach (ports, i, port) {
-		printf("\n%s\n", text(port, "name"));
+		printf("\n%s: %s port, %s\n", text(port, "name"), text(port, "role"),
+			text(port, "state"));
 		json_object_foreach ((json_t *)(uintptr_t)port, name, value) {
 			if (json_integer_value(value) != 0)
 				printf("  %-28s %14" JSON_INTEGER_FORMAT "\n", name,
@@ -141,7 +157,7 @@ ask_pages(const struct ctl_options *o, json_t *status, const char *name, bool al
 	do {
 		snprintf(command, sizeof(command), "/mirrorsink/%s,%zu", name,
 			json_array_size(list));
-		page = ask(o->prefix, command, problem);
+		page = ask(o->prefix, command, ASK_TIMEOUT_MS, problem);
 		if (page == NULL)
 			return cli_wrong("%s", problem);
 		n = ask_list(page, list);
@@ -157,7 +173,7 @@ ask_one(const struct ctl_options *o, json_t *status, const char *name)
 	json_t *answer;
 
 	snprintf(command, sizeof(command), "/mirrorsink/%s", name);
-	answer = ask(o->prefix, command, problem);
+	answer = ask(o->prefix, command, ASK_TIMEOUT_MS, problem);
 	if (answer == NULL)
 		return cli_wrong("%s", problem);
 	json_object_set_new(status, name, answer);

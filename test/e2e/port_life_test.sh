@@ -74,13 +74,27 @@ becomes()
 	wait_for 5 state "$1" "$2" || fail "$1 does not become $2"
 }
 
+# ctl COMMAND...: mirrorctl, by what it says.
+ctl()
+{
+	"$MIRRORCTL" -f "$prefix-life" "$@" 2>&1
+}
+
 # ask attach|detach PORT: done, or a failure.
 ask()
 {
-	local answer
+	ctl "$@" >"$work/ctl.out" || fail "$1 $2: $(cat "$work/ctl.out")"
+}
 
-	answer=$(telemetry life "/mirrorsink/$1,$2")
-	[[ $(jq '.[].done' <<<"$answer") == 1 ]] || fail "$1 $2: $answer"
+# refused TEXT COMMAND...: it is not done, and mirrorctl says why.
+refused()
+{
+	local text=$1
+
+	shift
+	if ctl "$@" >"$work/ctl.out" || ! grep -q "$text" "$work/ctl.out"; then
+		fail "$*: $(cat "$work/ctl.out")"
+	fi
 }
 
 # more N: whether N packets were received, and offered to the tap; sets counts: received, offered,
@@ -128,9 +142,7 @@ ip -n "$space_b" link del b0
 becomes net_af_packet0 gone
 said "net_af_packet0: its interface was deleted; the others go on. When it is back: mirrorctl attach"
 send c0 written
-answer=$(telemetry life /mirrorsink/attach,net_af_packet0)
-[[ $(jq '.[].done' <<<"$answer") == 0 && $answer == *"cannot be attached"* ]] ||
-	fail "there is nothing to attach: $answer"
+refused "cannot be attached" attach net_af_packet0
 pair a0 b0
 ask attach net_af_packet0
 becomes net_af_packet0 up
@@ -183,9 +195,10 @@ for port in net_af_packet0 net_af_packet1 net_tap0; do
 	becomes "$port" up
 done
 both written
-telemetry life /mirrorsink/attach,net_tap0 | grep -q "there already" || fail "attached twice"
-telemetry life /mirrorsink/detach,nothing | grep -q "no port of the name 'nothing'" ||
-	fail "detached nothing"
+refused "there already" attach net_tap0
+refused "no port of the name 'nothing'" detach nothing
+refused "needs what it is about" detach
+ctl status | grep -q "net_tap0: output port, up" || fail "status does not show the port"
 telemetry life /mirrorsink/detach | grep -q "name the port" || fail "detached without a name"
 
 echo "all are gone, and it ends"
