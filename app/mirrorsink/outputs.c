@@ -245,7 +245,7 @@ outputs_abandon(struct sink *sink)
  * the two apart, gets a number before its extension. Writer's thread of a capfile.
  */
 static int
-open_next(void *arg)
+open_next(void *arg, uint32_t session)
 {
 	const struct sink_rotation *rotation = arg;
 	char timed[PATH_ROOM], path[PATH_ROOM], numbered[PATH_ROOM];
@@ -267,11 +267,18 @@ open_next(void *arg)
 	return fd >= 0 ? fd : -errno;
 }
 
+static void
+close_file(void *arg, int fd, const struct ms_capfile_finished *file)
+{
+	close(fd);
+}
+
 /* Sets up rotation as the output asks for it. */
 static bool
 rotate(struct sink *sink, const struct ms_config_output *output, const struct sink_file *file,
 	uint16_t lane, struct ms_capfile_options *options)
 {
+	static const struct ms_capfile_ops ops = {.open = open_next, .finished = close_file};
 	struct sink_rotation *rotation;
 
 	if (output->rotate_bytes == 0 && output->rotate_seconds == 0)
@@ -290,7 +297,7 @@ rotate(struct sink *sink, const struct ms_config_output *output, const struct si
 	rotation->lanes_n = sink->lanes_n;
 	options->rotate_bytes = output->rotate_bytes;
 	options->rotate_ns = output->rotate_seconds * UINT64_C(1000000000);
-	options->next = open_next;
+	options->ops = &ops;
 	options->arg = rotation;
 	return (rotation->name != NULL && rotation->path != NULL) || cli_wrong("out of memory");
 }

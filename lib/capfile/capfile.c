@@ -78,8 +78,8 @@ set_options(struct ms_capfile *file, const struct ms_capfile_options *options)
 	file->application = options->application;
 	file->rotate_bytes = options->rotate_bytes;
 	file->rotate_ns = options->rotate_ns;
-	file->next = options->next;
-	file->next_arg = options->arg;
+	file->ops = options->ops;
+	file->arg = options->arg;
 	file->cursor.first = UINT64_MAX;
 	file->flush_sequence = UINT64_MAX;
 }
@@ -105,7 +105,13 @@ ms_capfile_create(int fd, const struct ms_capfile_options *options,
 	error = map_memory(file, options->format);
 	if (error != 0)
 		goto free;
-	error = ms_capfile_prepare(file, &file->aligned);
+	file->aligned = true;
+	if (options->sha256) {
+		file->sha256 = EVP_MD_CTX_new();
+		error = file->sha256 == NULL ? -ENOMEM : 0;
+	}
+	if (error == 0 && (fd >= 0 || file->ops == NULL))
+		error = ms_capfile_prepare(file, &file->aligned);
 	if (error != 0)
 		goto unmap;
 	ms_capfile_turn(file); /* to the first header; all buffers are free */
@@ -115,15 +121,17 @@ ms_capfile_create(int fd, const struct ms_capfile_options *options,
 	return file;
 
 restore:
-	fcntl(fd, F_SETFL, file->flags);
+	if (fd >= 0)
+		fcntl(fd, F_SETFL, file->flags);
 unmap:
+	EVP_MD_CTX_free(file->sha256);
 	free(file->buffers);
 	munmap(file->memory, file->memory_bytes);
 free:
 	sem_destroy(&file->wake);
 	free(file);
 close:
-	if (fd != STDOUT_FILENO)
+	if (fd >= 0 && fd != STDOUT_FILENO)
 		close(fd);
 	rte_errno = -error;
 	return NULL;
@@ -138,6 +146,7 @@ ms_capfile_hasten(struct ms_capfile *file)
 int
 ms_capfile_close(struct ms_capfile *file)
 {
+	struct ms_capfile_end *end = NULL;
 	int error;
 
 	ms_capfile_hasten(file);
@@ -151,7 +160,11 @@ ms_capfile_close(struct ms_capfile *file)
 	ms_capfile_advance(file, MS_CAPFILE_ENDED);
 	ms_capfile_writer_join(file);
 
-	error = file->fd >= 0 ? ms_capfile_finish(file) : file->error;
+	if (file->ops != NULL)
+		end = ms_capfile_end(file);
+	error = file->fd >= 0 ? ms_capfile_finish(file, end) : file->error;
+	free(end);
+	EVP_MD_CTX_free(file->sha256);
 	sem_destroy(&file->wake);
 	free(file->buffers);
 	munmap(file->memory, file->memory_bytes);

@@ -131,6 +131,7 @@ ms_capfile_admit(struct ms_capfile *file, uint32_t session, size_t need)
 		ms_capfile_room(file, need))
 		return true;
 	count_drop(file);
+	file->dropped++;
 	if (entry != NULL)
 		entry->dropped++;
 	return false;

@@ -18,6 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <openssl/evp.h>
 #include <rte_branch_prediction.h>
 #include <rte_thread.h>
 #include <rte_version.h>
@@ -72,7 +73,17 @@ struct ms_capfile_buffer {
 	size_t bytes; /* without lead */
 	bool last;    /* of its file */
 	uint64_t frames;
-	uint64_t payload; /* bytes of frames, without those of the format */
+	uint64_t payload;           /* bytes of frames, without those of the format */
+	struct ms_capfile_end *end; /* last: what only the owner knows of the file; or NULL */
+};
+
+/* The owner's share of struct ms_capfile_finished. Allocated by the owner, freed by the writer. */
+struct ms_capfile_end {
+	uint64_t first;
+	uint64_t last;
+	uint64_t dropped;
+	uint32_t sessions_n;
+	struct ms_capfile_share sessions[];
 };
 
 /* The file seen by one session, in the slot that it has in the registry. */
@@ -105,6 +116,7 @@ struct ms_capfile {
 	uint32_t statistics;  /* MS_CAPFILE_STATISTICS: the session that comes next */
 	uint64_t handed_over; /* bytes of this file that were, and its frames */
 	uint64_t frames;
+	uint64_t dropped; /* while this file was the current one */
 	uint64_t started; /* when ms_capfile_flush() first saw this file; 0: not yet */
 	/* owner: ro, ctl: rw */
 	alignas(64) struct ms_capfile_session *sessions; /* NULL: pcap */
@@ -119,8 +131,8 @@ struct ms_capfile {
 	const char *application;
 	uint64_t rotate_bytes;
 	uint64_t rotate_ns;
-	int (*next)(void *arg); /* writer's thread */
-	void *next_arg;
+	const struct ms_capfile_ops *ops;
+	void *arg;
 	/* owner: rw, writer: ro */
 	alignas(64) _Atomic(uint64_t) filled; /* buffers handed over; release, acquired by writer */
 	_Atomic(enum ms_capfile_state) state; /* release, acquired by writer */
@@ -129,14 +141,18 @@ struct ms_capfile {
 	alignas(64) _Atomic(uint64_t) done; /* buffers given back; release, acquired by owner */
 	_Atomic(unsigned int) failed; /* enum ms_drop + 1; relaxed, says no more than itself */
 	/* writer: rw, ctl: ro after it has joined */
-	alignas(64) int error;          /* the first one, -errno */
-	int fd;                         /* -1: between two files */
-	int flags;                      /* of the descriptor, as it was found */
-	bool regular;                   /* a file that can be cut, and synchronised */
-	bool cached;                    /* through the page cache, as asked for */
-	bool direct;                    /* past the page cache */
-	bool aligned;                   /* regular, ours from its first byte to its last */
-	uint64_t position;              /* aligned: bytes of the file that are written */
+	alignas(64) int error; /* the first one, -errno */
+	int fd;                /* -1: between two files */
+	int flags;             /* of the descriptor, as it was found */
+	bool regular;          /* a file that can be cut, and synchronised */
+	bool cached;           /* through the page cache, as asked for */
+	bool direct;           /* past the page cache */
+	bool aligned;          /* regular, ours from its first byte to its last */
+	uint64_t position;     /* bytes of the file that are written */
+	uint64_t file_frames;  /* and frames, and their payload */
+	uint64_t file_payload;
+	uint64_t file_lost;             /* frames that it should have held */
+	EVP_MD_CTX *sha256;             /* NULL: not asked for */
 	uint8_t tail[MS_CAPFILE_ALIGN]; /* aligned: those in the block that is not full yet */
 					/* ctl: rw */
 #ifdef MS_CAPFILE_RTE_THREAD
@@ -205,6 +221,9 @@ ms_capfile_current(struct ms_capfile *file)
 /* Writes a statistics block for each session, one that lost all its frames included. */
 bool ms_capfile_statistics(struct ms_capfile *file);
 
+/* What the owner knows of the file now that it ends; NULL for want of memory. */
+struct ms_capfile_end *ms_capfile_end(const struct ms_capfile *file);
+
 /* Goes on with the turn from one file to the next; true when records can go in. */
 bool ms_capfile_turn(struct ms_capfile *file);
 
@@ -224,8 +243,9 @@ uint64_t ms_capfile_left(struct ms_capfile *file);
  */
 int ms_capfile_prepare(struct ms_capfile *file, bool *aligned);
 
-/* Ends the file that fd is: no padding, on disk, closed. Returns 0 or -errno. As above. */
-int ms_capfile_finish(struct ms_capfile *file);
+/* Ends the file that fd is: no padding, on disk, closed. end: may be NULL. Returns 0 or -errno. As
+ * above. */
+int ms_capfile_finish(struct ms_capfile *file, const struct ms_capfile_end *end);
 
 /* Returns 0 or -errno. Control thread. */
 int ms_capfile_writer_start(struct ms_capfile *file);

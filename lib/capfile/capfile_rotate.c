@@ -7,6 +7,7 @@
  */
 #include "capfile_private.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "session/ms_session.h"
@@ -31,6 +32,31 @@ ms_capfile_statistics(struct ms_capfile *file)
 	return true;
 }
 
+struct ms_capfile_end *
+ms_capfile_end(const struct ms_capfile *file)
+{
+	const struct ms_capfile_session *sessions = file->sessions;
+	uint32_t n = sessions != NULL ? ms_session_count(file->registry) : 0, i;
+	struct ms_capfile_end *end = malloc(sizeof(*end) + n * sizeof(*end->sessions));
+
+	if (end == NULL)
+		return NULL;
+	end->first = file->cursor.first == UINT64_MAX ? 0 : file->cursor.first;
+	end->last = file->cursor.last;
+	end->dropped = file->dropped;
+	end->sessions_n = 0;
+	for (i = 0; i < n; i++) {
+		if (sessions[i].offered == 0)
+			continue;
+		end->sessions[end->sessions_n++] = (struct ms_capfile_share){
+			.session = i,
+			.frames = sessions[i].offered - sessions[i].dropped,
+			.dropped = sessions[i].dropped,
+		};
+	}
+	return end;
+}
+
 /* Hands over the last buffer of the file, an empty one if need be, and forgets the file. */
 static bool
 end_file(struct ms_capfile *file)
@@ -38,6 +64,7 @@ end_file(struct ms_capfile *file)
 	if (!ms_capfile_statistics(file) || (file->cursor.at == NULL && !ms_capfile_room(file, 1)))
 		return false;
 	ms_capfile_current(file)->last = true;
+	ms_capfile_current(file)->end = file->ops != NULL ? ms_capfile_end(file) : NULL;
 	ms_capfile_hand_over(file);
 	if (file->sessions != NULL)
 		memset(file->sessions, 0, file->statistics * sizeof(*file->sessions));
@@ -47,6 +74,7 @@ end_file(struct ms_capfile *file)
 	file->lead = 0;
 	file->handed_over = 0;
 	file->frames = 0;
+	file->dropped = 0;
 	file->started = 0;
 	file->phase = MS_CAPFILE_HEADER;
 	return true;

@@ -9,12 +9,15 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <rte_common.h>
 #include <rte_lcore.h>
+
+#include "session/ms_session.h"
 
 #define POLL_MS 100
 
@@ -50,7 +53,7 @@ wait_writable(const struct ms_capfile *file)
 /* Writes all of a buffer to where the descriptor stands. Returns 0, or -errno after cutting a
  * regular file back to the buffer's start. */
 static int
-write_stream(const struct ms_capfile *file, const struct ms_capfile_buffer *buffer)
+write_stream(struct ms_capfile *file, const struct ms_capfile_buffer *buffer)
 {
 	size_t written = 0;
 	int error = 0;
@@ -73,6 +76,8 @@ write_stream(const struct ms_capfile *file, const struct ms_capfile_buffer *buff
 		if (end >= 0 && ftruncate(file->fd, end - written) == 0)
 			lseek(file->fd, end - written, SEEK_SET);
 	}
+	if (error == 0)
+		file->position += buffer->bytes;
 	return error;
 }
 
@@ -94,6 +99,11 @@ ms_capfile_prepare(struct ms_capfile *file, bool *aligned)
 	struct stat status;
 
 	file->position = 0;
+	file->file_frames = 0;
+	file->file_payload = 0;
+	file->file_lost = 0;
+	if (file->sha256 != NULL && EVP_DigestInit_ex(file->sha256, EVP_sha256(), NULL) != 1)
+		return -ENOMEM;
 	file->flags = fcntl(file->fd, F_GETFL);
 	if (file->flags < 0 || fstat(file->fd, &status) < 0)
 		return -errno;
@@ -107,20 +117,39 @@ ms_capfile_prepare(struct ms_capfile *file, bool *aligned)
 	return 0;
 }
 
-/* Leaves the descriptor as it was, for whoever shares it, and closes it. Returns 0 or -errno. */
+/* Closes the descriptor, or tells the owner of the files that this one is complete. Returns 0 or
+ * -errno. */
 static int
-release(struct ms_capfile *file)
+release(struct ms_capfile *file, const struct ms_capfile_end *end, int error)
 {
+	struct ms_capfile_finished finished = {
+		.error = error,
+		.session = MS_SESSION_NONE,
+		.bytes = file->position,
+		.frames = file->file_frames,
+		.payload = file->file_payload,
+		.dropped = file->file_lost,
+	};
 	int fd = file->fd;
 
 	file->fd = -1;
-	if (fcntl(fd, F_SETFL, file->flags) < 0)
-		return -errno;
-	return fd != STDOUT_FILENO && close(fd) < 0 ? -errno : 0;
+	if (file->ops == NULL)
+		return fd != STDOUT_FILENO && close(fd) < 0 ? -errno : 0;
+	if (end != NULL) {
+		finished.dropped += end->dropped;
+		finished.first = end->first;
+		finished.last = end->last;
+		finished.sessions = end->sessions;
+		finished.sessions_n = end->sessions_n;
+	}
+	if (file->sha256 != NULL && error == 0)
+		finished.hashed = EVP_DigestFinal_ex(file->sha256, finished.sha256, NULL) == 1;
+	file->ops->finished(file->arg, fd, &finished);
+	return 0;
 }
 
 int
-ms_capfile_finish(struct ms_capfile *file)
+ms_capfile_finish(struct ms_capfile *file, const struct ms_capfile_end *end)
 {
 	int error = file->error, last;
 
@@ -128,7 +157,10 @@ ms_capfile_finish(struct ms_capfile *file)
 		error = cut(file);
 	if (file->regular && fdatasync(file->fd) < 0 && error == 0)
 		error = -errno;
-	last = release(file);
+	/* Left as it was, for whoever shares it. */
+	if (fcntl(file->fd, F_SETFL, file->flags) < 0 && error == 0)
+		error = -errno;
+	last = release(file, end, error);
 	return error != 0 ? error : last;
 }
 
@@ -139,7 +171,7 @@ open_next(struct ms_capfile *file)
 	bool aligned = false;
 	int error;
 
-	file->fd = file->next(file->next_arg);
+	file->fd = file->ops->open(file->arg, MS_SESSION_NONE);
 	if (file->fd < 0)
 		return file->fd;
 	error = ms_capfile_prepare(file, &aligned);
@@ -212,18 +244,25 @@ take_buffer(struct ms_capfile *file, struct ms_capfile_buffer *buffer)
 	if (file->error == 0)
 		file->error =
 			file->aligned ? write_aligned(file, buffer) : write_stream(file, buffer);
+	if (file->error == 0 && file->sha256 != NULL)
+		EVP_DigestUpdate(file->sha256, buffer->data + buffer->lead, buffer->bytes);
 	if (file->error != 0 && atomic_load_explicit(&file->failed, memory_order_relaxed) == 0)
 		atomic_store_explicit(
 			&file->failed, drop_reason(file->error) + 1, memory_order_relaxed);
 	failed = atomic_load_explicit(&file->failed, memory_order_relaxed);
 	if (failed != 0) {
 		ms_capfile_count(&file->ledger->dropped[failed - 1], buffer->frames);
+		file->file_lost += buffer->frames;
 	} else {
+		file->file_frames += buffer->frames;
+		file->file_payload += buffer->payload;
 		ms_capfile_count(&file->ledger->written, buffer->frames);
 		ms_capfile_count(&file->ledger->bytes, buffer->payload);
 	}
 	if (buffer->last && file->error == 0)
-		file->error = ms_capfile_finish(file);
+		file->error = ms_capfile_finish(file, buffer->end);
+	if (buffer->last)
+		free(buffer->end);
 }
 
 static void

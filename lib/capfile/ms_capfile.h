@@ -20,6 +20,48 @@ struct ms_session_registry;
 
 enum ms_capfile_format { MS_CAPFILE_PCAPNG, MS_CAPFILE_PCAP };
 
+#define MS_CAPFILE_SHA256 32
+
+/* What one session has in a file. */
+struct ms_capfile_share {
+	uint32_t session; /* its slot in the registry */
+	uint64_t frames;  /* that went in; if the file has failed, also those that it lost */
+	uint64_t dropped; /* for want of a buffer, while the file was the current one */
+};
+
+/* A file at its end. */
+struct ms_capfile_finished {
+	int error; /* 0, or -errno: the file ends with the last record that was written for certain
+	            */
+	uint32_t session; /* as it was opened for */
+	uint64_t bytes;   /* its length; 0: nothing was written, not even a header */
+	uint64_t frames;  /* in it */
+	uint64_t payload; /* bytes of frames, without those of the format */
+	uint64_t dropped; /* frames that were offered meanwhile and are not in it */
+	uint64_t first;   /* the least and the greatest timestamp, nanoseconds; 0: no frame came */
+	uint64_t last;
+	const struct ms_capfile_share *sessions; /* by slot; pcap: none */
+	uint32_t sessions_n;
+	bool hashed; /* options.sha256 asked for it, and nothing has failed */
+	uint8_t sha256[MS_CAPFILE_SHA256];
+};
+
+/* Where files come from and go to. Both are called in the writer's thread, which they may hold up.
+ */
+struct ms_capfile_ops {
+	/*
+	 * Returns a descriptor of an empty regular file, open for writing, which is taken over, or
+	 * -errno. session: the slot of the one that the file is for; MS_SESSION_NONE: for all.
+	 */
+	int (*open)(void *arg, uint32_t session);
+	/*
+	 * A file is complete, or as complete as it will be: cut to its length, and on disk. Takes
+	 * the descriptor over, and closes it. Called once for each file, that whose descriptor
+	 * ms_capfile_create() was given included.
+	 */
+	void (*finished)(void *arg, int fd, const struct ms_capfile_finished *file);
+};
+
 struct ms_capfile_options {
 	enum ms_capfile_format format;
 	bool outer;          /* keep the whole mirrored packet, not only the inner frame */
@@ -29,15 +71,15 @@ struct ms_capfile_options {
 	size_t buffer_bytes; /* of one buffer; 0: 1 MiB. Raised to what the largest record needs */
 	uint32_t buffers;    /* how many, at least 2; 0: the default, 8 */
 	const char *application; /* shb_userappl, "mirrorsink 0.1.0"; outlives the capfile */
+	bool sha256;             /* hash each regular file while it is written, for ops->finished */
 	/*
 	 * Rotation, for descriptors of regular files: the next file begins before this one would
 	 * hold more than rotate_bytes (statistics at its end not counted), or when it is rotate_ns
-	 * old and holds a frame; 0: never. next opens it and returns a descriptor, which is taken
-	 * over, or -errno, which ends the output. The writer's thread calls it.
+	 * old and holds a frame; 0: never. Needs ops.
 	 */
 	uint64_t rotate_bytes;
 	uint64_t rotate_ns;
-	int (*next)(void *arg);
+	const struct ms_capfile_ops *ops; /* NULL: one file, closed at its end */
 	void *arg;
 };
 
@@ -45,13 +87,15 @@ struct ms_capfile;
 
 /*
  * Begins a capture file on an open descriptor, which the capfile takes over (also on failure) and
- * closes, unless it is standard output. A descriptor that is no regular file is non-blocking until
- * then; a regular one that stands at its beginning is ours alone, and while it grows it ends in up
- * to 4095 zeros. Starts the writer's thread. registry gives the names of sessions, read when a
- * session first appears. ledger is where frames are accounted: written once the buffer that holds
- * them has reached the descriptor. Both outlive the capfile. The owner stores `offered`; all else
- * is added to atomically, so that the next file of an output may share the ledger with the one
- * before it while that is still being closed. Returns NULL with rte_errno. Control thread.
+ * closes, unless it is standard output, or there is options.ops to do so. With ops, fd may be -1:
+ * then the first file is opened as all others are, when it has something to write. A descriptor
+ * that is no regular file is non-blocking until then; a regular one that stands at its beginning is
+ * ours alone, and while it grows it ends in up to 4095 zeros. Starts the writer's thread. registry
+ * gives the names of sessions, read when a session first appears. ledger is where frames are
+ * accounted: written once the buffer that holds them has reached the descriptor. Both outlive the
+ * capfile. The owner stores `offered`; all else is added to atomically, so that the next file of an
+ * output may share the ledger with the one before it while that is still being closed. Returns NULL
+ * with rte_errno. Control thread.
  */
 struct ms_capfile *ms_capfile_create(int fd, const struct ms_capfile_options *options,
 	const struct ms_session_registry *registry, struct ms_output_ledger *ledger);
