@@ -10,7 +10,7 @@ set -euo pipefail
 
 # libdpdk-dev brings every driver along (librte-net-*), and meson brings ninja and python3.
 build=(gcc libc6-dev meson pkg-config libdpdk-dev libbsd-dev libjansson-dev libmicrohttpd-dev
-	libmnl-dev libpcap-dev libssl-dev)
+	libmnl-dev libpcap-dev libssl-dev liburing-dev)
 
 # The demo makes its own frames, in python3 alone.
 demo=("${build[@]}" python3)

@@ -32,13 +32,14 @@ struct sink_file {
 	struct sink_file *next;
 };
 
-/* What the writer of a rotated file needs to open the next one. Owned by sink.rotations. */
+/* What the writer of a regular file needs to open the next one. Owned by sink.rotations. */
 struct sink_rotation {
 	struct sink_rotation *next;
 	char *name; /* of the output; own copies, since configurations go at a reload */
 	char *path;
 	uint16_t lane;
 	uint16_t lanes_n;
+	char latest[PATH_ROOM]; /* the file that was opened last; writer's thread */
 };
 
 /* All of them: a list for each output, lane 0 first, and the summary. */
@@ -241,13 +242,13 @@ outputs_abandon(struct sink *sink)
 }
 
 /*
- * Opens the next file of an output that rotates. A name that is taken, since the path does not tell
+ * Opens the next file of an output. A name that is taken, since the path does not tell
  * the two apart, gets a number before its extension. Writer's thread of a capfile.
  */
 static int
 open_next(void *arg, uint32_t session)
 {
-	const struct sink_rotation *rotation = arg;
+	struct sink_rotation *rotation = arg;
 	char timed[PATH_ROOM], path[PATH_ROOM], numbered[PATH_ROOM];
 	int fd;
 
@@ -264,16 +265,21 @@ open_next(void *arg, uint32_t session)
 	if (fd < 0)
 		cli_wrong("output %s: cannot write '%s': %s", rotation->name, numbered,
 			strerror(errno));
+	strlcpy(rotation->latest, numbered, sizeof(rotation->latest));
 	return fd >= 0 ? fd : -errno;
 }
 
 static void
 close_file(void *arg, int fd, const struct ms_capfile_finished *file)
 {
+	const struct sink_rotation *rotation = arg;
+
 	close(fd);
+	if (file->bytes == 0) /* there was no space even for a header */
+		unlink(rotation->latest);
 }
 
-/* Sets up rotation as the output asks for it. */
+/* Sets up what comes after the first file, and rotation as the output asks for it. */
 static bool
 rotate(struct sink *sink, const struct ms_config_output *output, const struct sink_file *file,
 	uint16_t lane, struct ms_capfile_options *options)
@@ -281,7 +287,7 @@ rotate(struct sink *sink, const struct ms_config_output *output, const struct si
 	static const struct ms_capfile_ops ops = {.open = open_next, .finished = close_file};
 	struct sink_rotation *rotation;
 
-	if (output->rotate_bytes == 0 && output->rotate_seconds == 0)
+	if (!file->regular && output->rotate_bytes == 0 && output->rotate_seconds == 0)
 		return true;
 	if (!file->regular)
 		return cli_wrong("output %s: '%s' is no regular file and can't be rotated",
@@ -326,6 +332,7 @@ add_file(struct sink *sink, const struct ms_config_output *output, uint32_t i, u
 		.application = "mirrorsink " MS_VERSION};
 	struct sink_file *file = sink->files->of[i][lane];
 	int fd = file != NULL ? file->fd : STDOUT_FILENO;
+	char way[256];
 	int rc;
 
 	if (file != NULL)
@@ -335,7 +342,13 @@ add_file(struct sink *sink, const struct ms_config_output *output, uint32_t i, u
 	if (file != NULL)
 		file->fd = -1;
 	rc = ms_lane_add_file(sink->lanes[lane], fd, &options, sink->registry);
-	return rc == 0 || cli_wrong("output %s: %s", output->name, strerror(-rc));
+	if (rc != 0)
+		return cli_wrong("output %s: %s", output->name, strerror(-rc));
+	sink->buffer_memory[i] += ms_lane_file_memory(sink->lanes[lane], (uint16_t)i);
+	ms_lane_file_way(sink->lanes[lane], (uint16_t)i, way, sizeof(way));
+	if (lane == 0)
+		warnx("output %s: %s", output->name, way);
+	return true;
 }
 
 bool

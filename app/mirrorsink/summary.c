@@ -93,12 +93,13 @@ outputs(const struct sink *sink, const struct sink_totals *totals)
 		for (unsigned int d = 0; d < MS_DROP_COUNT; d++)
 			json_object_set_new(dropped, ms_drop_name(d),
 				integer(ms_count_read(&ledger->dropped[d])));
-		object = json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o*}", "name",
+		object = json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o*}", "name",
 			config->outputs[i].name, "type",
 			totals_output_type(config->outputs[i].type), "offered",
 			integer(ms_count_read(&ledger->offered)), "written",
 			integer(ms_count_read(&ledger->written)), "bytes",
-			integer(ms_count_read(&ledger->bytes)), "dropped", dropped, "kernel",
+			integer(ms_count_read(&ledger->bytes)), "buffer_memory",
+			integer(sink->buffer_memory[i]), "dropped", dropped, "kernel",
 			behind(sink, i));
 		json_array_append_new(array, object);
 	}

@@ -116,6 +116,7 @@ outputs(const struct sink *sink, uint64_t first, struct rte_tel_data *d)
 		add_number(output, "offered", ms_count_read(&l->offered));
 		add_number(output, "written", ms_count_read(&l->written));
 		add_number(output, "bytes", ms_count_read(&l->bytes));
+		add_number(output, "buffer_memory", sink->buffer_memory[i]);
 		rte_tel_data_add_dict_container(output, "dropped", dropped, 0);
 		add_element(d, i, output);
 	}

@@ -7,10 +7,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <rte_common.h>
@@ -20,68 +20,114 @@
 
 #define BUFFER_BYTES_DEFAULT (1u << 20)
 #define BUFFERS_DEFAULT      8u
-#define HUGE_PAGE            (2u << 20)
+#define BUFFERS_MAX          65535u
+#define PER_SESSION_BYTES    (256u << 10)
+#define OPEN_FILES_DEFAULT   64u
+#define FLUSH_PIPE_NS        80000000u /* it is looked at every 10 ms, and promised after 100 */
+#define FLUSH_FILE_NS        900000000u
 
-/*
- * One mapping for all: the sessions' slots, which cost memory only where they are used, and the
- * buffers behind them on a huge page's boundary, touched now so that the owner's first round
- * through them does not fault.
- */
-static int
-map_memory(struct ms_capfile *file, enum ms_capfile_format format)
+static void
+set_buffers(struct ms_capfile *file, const struct ms_capfile_options *options)
 {
-	size_t slots = 0, bytes = file->buffers_n * file->buffer_bytes;
-	uint8_t *data;
-	uint32_t i;
+	size_t bytes = BUFFER_BYTES_DEFAULT, record;
 
-	if (format == MS_CAPFILE_PCAPNG)
-		slots = MS_SESSIONS_MAX * sizeof(struct ms_capfile_session);
-	file->memory_bytes = slots + HUGE_PAGE + bytes;
-	file->memory = mmap(NULL, file->memory_bytes, PROT_READ | PROT_WRITE,
-		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (file->memory == MAP_FAILED)
-		return -errno;
-	data = RTE_PTR_ALIGN_CEIL(RTE_PTR_ADD(file->memory, slots), HUGE_PAGE);
-	if (slots != 0)
-		file->sessions = file->memory;
-	/* Both make it faster, neither is needed. */
-	madvise(data, bytes, MADV_HUGEPAGE);
-	madvise(data, bytes, MADV_POPULATE_WRITE);
-
-	file->buffers = calloc(file->buffers_n, sizeof(*file->buffers));
-	if (file->buffers == NULL) {
-		munmap(file->memory, file->memory_bytes);
-		return -ENOMEM;
-	}
-	for (i = 0; i < file->buffers_n; i++)
-		file->buffers[i].data = data + i * file->buffer_bytes;
-	return 0;
+	if (options->buffer_bytes != 0)
+		bytes = options->buffer_bytes;
+	else if (file->per_session)
+		bytes = PER_SESSION_BYTES;
+	/* The longest packet's record, and an interface before it, must fit an empty buffer. */
+	record = MS_CAPFILE_ALIGN + MS_CAPFILE_BLOCK_MAX + RTE_ALIGN_CEIL(file->snaplen, 4u) +
+	         MS_PCAPNG_PACKET_BYTES;
+	file->buffer_bytes = RTE_ALIGN_CEIL(RTE_MAX(bytes, record), MS_CAPFILE_ALIGN);
+	file->buffers_n = file->per_session ? file->streams_n * 2 : BUFFERS_DEFAULT;
+	if (options->buffer_memory != 0)
+		file->buffers_n =
+			RTE_MIN(options->buffer_memory / file->buffer_bytes, (size_t)BUFFERS_MAX);
+	file->buffers_n = RTE_MAX(file->buffers_n, 2u);
 }
 
 static void
 set_options(struct ms_capfile *file, const struct ms_capfile_options *options)
 {
-	size_t bytes = options->buffer_bytes != 0 ? options->buffer_bytes : BUFFER_BYTES_DEFAULT;
-	size_t record;
-
 	file->outer = options->outer;
 	file->wait = options->wait;
 	file->snaplen = MS_CAPFILE_SNAPLEN_MAX;
 	if (options->snaplen != 0)
 		file->snaplen = RTE_MIN(options->snaplen, MS_CAPFILE_SNAPLEN_MAX);
-	/* The longest packet's record, and an interface before it, must fit an empty buffer. */
-	record = MS_CAPFILE_ALIGN + MS_CAPFILE_BLOCK_MAX + RTE_ALIGN_CEIL(file->snaplen, 4u) +
-	         MS_PCAPNG_PACKET_BYTES;
-	file->buffer_bytes = RTE_ALIGN_CEIL(RTE_MAX(bytes, record), MS_CAPFILE_ALIGN);
-	file->buffers_n = options->buffers != 0 ? RTE_MAX(options->buffers, 2u) : BUFFERS_DEFAULT;
+	file->per_session = options->per_session;
+	file->streams_n = 1;
+	if (file->per_session)
+		file->streams_n = options->max_open != 0 ? RTE_MIN(options->max_open, 1024u)
+		                                         : OPEN_FILES_DEFAULT;
+	set_buffers(file, options);
 	file->cached = options->cached;
+	file->sha256 = options->sha256;
 	file->application = options->application;
 	file->rotate_bytes = options->rotate_bytes;
 	file->rotate_ns = options->rotate_ns;
+	file->min_free = options->min_free;
 	file->ops = options->ops;
 	file->arg = options->arg;
-	file->cursor.first = UINT64_MAX;
-	file->flush_sequence = UINT64_MAX;
+}
+
+/* All buffers are free, all streams before their first file. */
+static void
+set_start(struct ms_capfile *file)
+{
+	for (uint32_t i = 0; i < file->buffers_n; i++)
+		file->given[i] = i;
+	atomic_init(&file->done, file->buffers_n);
+	memset(file->streams, 0, file->streams_n * sizeof(*file->streams));
+	for (uint32_t i = 0; i < file->streams_n; i++) {
+		file->streams[i].cursor.first = UINT64_MAX;
+		file->streams[i].session = MS_SESSION_NONE;
+		file->streams[i].number = 1;
+	}
+	file->stream = file->streams;
+}
+
+/* The file that is there already, if it is, and the header of the first. */
+static int
+begin_first(struct ms_capfile *file, int fd)
+{
+	struct ms_capfile_file *f;
+	int error = 0;
+
+	file->aligned = true;
+	if (fd >= 0 || file->ops == NULL) {
+		error = ms_capfile_file_begin(file, fd, NULL, &f);
+		file->files = f;
+		file->at_of[0] = f;
+		if (error != 0)
+			return error;
+		file->aligned = f->aligned;
+		file->flush_ns = f->regular ? FLUSH_FILE_NS : FLUSH_PIPE_NS;
+	}
+	if (!file->per_session)
+		ms_capfile_turn(file);
+	return 0;
+}
+
+void
+ms_capfile_destroy(struct ms_capfile *file)
+{
+	struct ms_capfile_file *f, *next;
+
+	ms_capfile_ring_end(file);
+	for (f = file->files; f != NULL; f = next) { /* it was deserted */
+		next = f->next;
+		EVP_MD_CTX_free(f->sha256);
+		if (f->fd >= 0)
+			fcntl(f->fd, F_SETFL, f->flags);
+		if (f->fd >= 0 && f->fd != STDOUT_FILENO)
+			close(f->fd);
+		free(f);
+	}
+	if (file->wake >= 0)
+		close(file->wake);
+	ms_capfile_unmap(file);
+	pthread_mutex_destroy(&file->lock);
+	free(file);
 }
 
 struct ms_capfile *
@@ -97,39 +143,32 @@ ms_capfile_create(int fd, const struct ms_capfile_options *options,
 		goto close;
 	}
 	memset(file, 0, sizeof(*file));
-	file->fd = fd;
 	file->registry = registry;
 	file->ledger = ledger;
+	file->retry = UINT64_MAX;
+	file->flush_ns = FLUSH_FILE_NS;
+	atomic_init(&file->direct_error, 1);
+	pthread_mutex_init(&file->lock, NULL);
 	set_options(file, options);
-	sem_init(&file->wake, 0, 0);
-	error = map_memory(file, options->format);
+	file->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	error = file->wake < 0 ? -errno : ms_capfile_map(file, options->format);
 	if (error != 0)
-		goto free;
-	file->aligned = true;
-	if (options->sha256) {
-		file->sha256 = EVP_MD_CTX_new();
-		error = file->sha256 == NULL ? -ENOMEM : 0;
-	}
-	if (error == 0 && (fd >= 0 || file->ops == NULL))
-		error = ms_capfile_prepare(file, &file->aligned);
+		goto destroy;
+	set_start(file);
+	error = begin_first(file, fd);
 	if (error != 0)
-		goto unmap;
-	ms_capfile_turn(file); /* to the first header; all buffers are free */
+		goto destroy;
+	fd = -1; /* it is the file's */
+	ms_capfile_ring_begin(file);
 	error = ms_capfile_writer_start(file);
 	if (error != 0)
-		goto restore;
+		goto destroy;
 	return file;
 
-restore:
-	if (fd >= 0)
-		fcntl(fd, F_SETFL, file->flags);
-unmap:
-	EVP_MD_CTX_free(file->sha256);
-	free(file->buffers);
-	munmap(file->memory, file->memory_bytes);
-free:
-	sem_destroy(&file->wake);
-	free(file);
+destroy:
+	if (fd >= 0 && file->files != NULL)
+		file->files->fd = -1;
+	ms_capfile_destroy(file);
 close:
 	if (fd >= 0 && fd != STDOUT_FILENO)
 		close(fd);
@@ -146,29 +185,19 @@ ms_capfile_hasten(struct ms_capfile *file)
 int
 ms_capfile_close(struct ms_capfile *file)
 {
-	struct ms_capfile_end *end = NULL;
 	int error;
 
 	ms_capfile_hasten(file);
 	file->wait = true;
-	if (file->phase == MS_CAPFILE_RECORDS)
-		file->statistics = 0;
-	if (file->phase != MS_CAPFILE_HEADER)
-		ms_capfile_statistics(file);
-	if (file->cursor.at != NULL)
-		ms_capfile_hand_over(file);
+	for (uint32_t i = 0; i < file->streams_n; i++) {
+		file->stream = &file->streams[i];
+		ms_capfile_finish(file, file->stream->abandoned);
+	}
 	ms_capfile_advance(file, MS_CAPFILE_ENDED);
-	ms_capfile_writer_join(file);
-
-	if (file->ops != NULL)
-		end = ms_capfile_end(file);
-	error = file->fd >= 0 ? ms_capfile_finish(file, end) : file->error;
-	free(end);
-	EVP_MD_CTX_free(file->sha256);
-	sem_destroy(&file->wake);
-	free(file->buffers);
-	munmap(file->memory, file->memory_bytes);
-	free(file);
+	if (!ms_capfile_writer_join(file))
+		return -ETIMEDOUT;
+	error = file->error;
+	ms_capfile_destroy(file);
 	return error;
 }
 
@@ -176,4 +205,26 @@ size_t
 ms_capfile_memory(const struct ms_capfile *file)
 {
 	return file->buffers_n * file->buffer_bytes;
+}
+
+void
+ms_capfile_way(const struct ms_capfile *file, char *text, size_t room)
+{
+	int direct = atomic_load_explicit(&file->direct_error, memory_order_relaxed);
+	char ring[128] = "io_uring", disk[128] = "direct I/O";
+
+	if (file->ring.error != 0)
+		snprintf(ring, sizeof(ring), "no io_uring (%s)", strerror(-file->ring.error));
+	else if (!file->ring.fixed)
+		snprintf(ring, sizeof(ring), "io_uring without registered buffers");
+	if (file->cached)
+		snprintf(disk, sizeof(disk), "the page cache");
+	else if (!file->aligned)
+		snprintf(disk, sizeof(disk), "plain writes (no regular file that is ours alone)");
+	else if (direct < 0)
+		snprintf(disk, sizeof(disk), "the page cache (no direct I/O: %s)",
+			strerror(-direct));
+	snprintf(text, room, "%s, %s, %zu KiB in %u buffers%s", disk,
+		direct == 0 || direct == 1 ? ring : "no io_uring", ms_capfile_memory(file) >> 10,
+		file->buffers_n, file->memory.huge ? " in huge pages" : "");
 }

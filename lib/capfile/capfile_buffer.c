@@ -6,6 +6,7 @@
  */
 #include "capfile_private.h"
 
+#include <string.h>
 #include <time.h>
 
 #include <rte_common.h>
@@ -14,7 +15,6 @@
 #include "session/ms_session.h"
 
 #define NS_PER_SECOND 1000000000u
-#define FLUSH_NS      100000000u
 #define WAIT_SPINS    1000u
 #define WAIT_SLEEP_NS 50000
 #define PCAP_TIME_MAX ((uint64_t)UINT32_MAX * NS_PER_SECOND + NS_PER_SECOND - 1)
@@ -23,82 +23,167 @@
 static void
 count_drop(struct ms_capfile *file)
 {
-	unsigned int failed = atomic_load_explicit(&file->failed, memory_order_relaxed);
-	enum ms_drop reason = failed != 0 ? failed - 1 : MS_DROP_WRITER_BACKLOG;
+	unsigned int refusing = atomic_load_explicit(&file->refusing, memory_order_relaxed);
+	enum ms_drop reason = refusing != 0 ? refusing - 1 : MS_DROP_WRITER_BACKLOG;
 
 	ms_capfile_count(&file->ledger->dropped[reason], 1);
 }
 
-/* Buffers that are with the writer. Acquires what the writer gave back (releases `done`). */
-static uint64_t
-buffers_out(const struct ms_capfile *file)
+bool
+ms_capfile_stalled(struct ms_capfile *file)
 {
-	return atomic_load_explicit(&file->filled, memory_order_relaxed) -
-	       atomic_load_explicit(&file->done, memory_order_acquire);
+	uint64_t progress = atomic_load_explicit(&file->progress, memory_order_relaxed);
+	uint64_t now = ms_capfile_clock(), limit = MS_CAPFILE_DESERT_MS;
+
+	if (ms_capfile_free(file) == file->buffers_n)
+		limit = MS_CAPFILE_SYNC_MS;
+	if (atomic_load_explicit(&file->state, memory_order_relaxed) == MS_CAPFILE_OPEN ||
+		progress != file->stall_progress || file->stall_since == 0) {
+		file->stall_progress = progress;
+		file->stall_since = now;
+	}
+	return now - file->stall_since > limit * UINT64_C(1000000);
 }
 
-/* Waits until the writer gives a buffer back, as it does for certain once the file has failed. */
-static void
-wait_for_buffer(const struct ms_capfile *file)
+/* Waits until the writer gives a buffer back, as it does once a file has failed. Returns false if
+ * it is not to be hoped for any more. */
+static bool
+wait_for_buffer(struct ms_capfile *file)
 {
 	const struct timespec pause = {.tv_nsec = WAIT_SLEEP_NS};
 	uint32_t spins = 0;
 
-	while (buffers_out(file) == file->buffers_n) {
+	while (ms_capfile_free(file) == 0) {
 		if (spins < WAIT_SPINS) {
 			spins++;
 			rte_pause();
+		} else if (ms_capfile_stalled(file)) {
+			file->wait = false;
+			return false;
 		} else {
 			nanosleep(&pause, NULL);
 		}
 	}
+	return true;
+}
+
+/* Sees to it that there is a free buffer, if one can be had. */
+static bool
+have_buffer(struct ms_capfile *file)
+{
+	if (file->per_session && ms_capfile_free(file) <= file->buffers_n / 8)
+		ms_capfile_spare(file);
+	return ms_capfile_free(file) > 0 || (file->wait && wait_for_buffer(file));
+}
+
+/* Takes a free buffer, which there is, for the current stream. */
+static void
+take_buffer(struct ms_capfile *file)
+{
+	struct ms_capfile_stream *stream = file->stream;
+	struct ms_capfile_buffer *buffer =
+		&file->buffers[file->given[file->taken++ % file->buffers_n]];
+
+	buffer->lead = stream->lead;
+	buffer->last = false;
+	buffer->end = NULL;
+	stream->buffer = buffer;
+	stream->cursor.at = buffer->data + buffer->lead;
+	stream->cursor.end = stream->cursor.at;
+	stream->cursor.frames = 0;
+	stream->cursor.payload = 0;
 }
 
 void
 ms_capfile_hand_over(struct ms_capfile *file)
 {
-	struct ms_capfile_buffer *buffer = ms_capfile_current(file);
+	struct ms_capfile_stream *stream = file->stream;
+	struct ms_capfile_buffer *buffer = stream->buffer;
 	uint64_t filled = atomic_load_explicit(&file->filled, memory_order_relaxed);
 
-	buffer->bytes = file->cursor.at - buffer->data - buffer->lead;
-	buffer->frames = file->cursor.frames;
-	buffer->payload = file->cursor.payload;
-	file->handed_over += buffer->bytes;
-	file->frames += buffer->frames;
-	file->cursor.at = NULL;
-	file->cursor.end = NULL;
+	buffer->bytes = stream->cursor.at - buffer->data - buffer->lead;
+	buffer->whole = buffer->bytes;
+	if (file->aside) /* its first part is in this buffer */
+		buffer->whole = file->aside_at - buffer->data - buffer->lead;
+	buffer->frames = stream->cursor.frames;
+	buffer->payload = stream->cursor.payload;
+	buffer->stream = stream - file->streams;
+	buffer->session = stream->session;
+	buffer->number = stream->number;
+	buffer->pending = true;
+	stream->handed_over += buffer->bytes;
+	stream->frames += buffer->frames;
+	stream->buffers++;
+	stream->buffer = NULL;
+	stream->cursor.at = NULL;
+	stream->cursor.end = NULL;
 	if (file->aligned)
-		file->lead = (buffer->lead + buffer->bytes) % MS_CAPFILE_ALIGN;
+		stream->lead = (buffer->lead + buffer->bytes) % MS_CAPFILE_ALIGN;
+	file->handed[filled % file->buffers_n] = buffer - file->buffers;
 	atomic_store_explicit(&file->filled, filled + 1, memory_order_release);
-	sem_post(&file->wake);
+	ms_capfile_wake(file);
+}
+
+void
+ms_capfile_settle(struct ms_capfile *file)
+{
+	struct ms_capfile_cursor *cursor = &file->stream->cursor;
+	struct ms_capfile_cursor record = *cursor;
+	size_t n, room, here;
+
+	if (!file->aside)
+		return;
+	n = record.at - file->scratch;
+	room = file->stream->buffer->data + file->buffer_bytes - file->aside_at;
+	here = RTE_MIN(n, room);
+	memcpy(file->aside_at, file->scratch, here);
+	cursor->at = file->aside_at + here;
+	if (n > room) {
+		cursor->frames = file->aside_frames;
+		cursor->payload = file->aside_payload;
+		ms_capfile_hand_over(file);
+		take_buffer(file); /* ms_capfile_room() has made sure of it */
+		memcpy(cursor->at, file->scratch + here, n - here);
+		cursor->at += n - here;
+		cursor->frames = record.frames - file->aside_frames;
+		cursor->payload = record.payload - file->aside_payload;
+	}
+	cursor->end = cursor->at; /* ms_capfile_room() will know better */
+	file->aside = false;
 }
 
 bool
 ms_capfile_room(struct ms_capfile *file, size_t need)
 {
-	struct ms_capfile_cursor *cursor = &file->cursor;
-	struct ms_capfile_buffer *buffer;
+	struct ms_capfile_stream *stream = file->stream;
+	struct ms_capfile_cursor *cursor = &stream->cursor;
+	size_t left;
 
-	if ((size_t)(cursor->end - cursor->at) >= need)
-		return true;
-	if (cursor->at != NULL)
+	ms_capfile_settle(file);
+	left = stream->buffer != NULL ? stream->buffer->data + file->buffer_bytes - cursor->at : 0;
+	/* Whoever reads a pipe gets whole records. */
+	if (stream->buffer != NULL && (left == 0 || (left < need && !file->aligned)))
 		ms_capfile_hand_over(file);
-	if (file->wait)
-		wait_for_buffer(file);
-	else if (buffers_out(file) == file->buffers_n)
-		return false;
-	buffer = ms_capfile_current(file);
-	buffer->lead = file->lead;
-	buffer->last = false;
-	cursor->at = buffer->data + buffer->lead;
-	cursor->end = buffer->data + file->buffer_bytes;
-	/* the slow way in is to be taken when the file is full, as when the buffer is */
-	if (file->rotate_bytes != 0 && file->phase != MS_CAPFILE_STATISTICS)
-		cursor->end =
-			cursor->at + RTE_MAX(need, RTE_MIN((uint64_t)(cursor->end - cursor->at),
-							   ms_capfile_left(file)));
-	cursor->frames = 0;
-	cursor->payload = 0;
+	if (stream->buffer == NULL) {
+		if (!have_buffer(file))
+			return false;
+		take_buffer(file);
+		left = file->buffer_bytes - stream->lead;
+	}
+	if (left < need) {
+		if (!have_buffer(file))
+			return false;
+		file->aside = true;
+		file->aside_at = cursor->at;
+		file->aside_frames = cursor->frames;
+		file->aside_payload = cursor->payload;
+		cursor->at = file->scratch;
+		left = need;
+	} else if (file->rotate_bytes != 0 && stream->phase != MS_CAPFILE_STATISTICS) {
+		/* the slow way in is to be taken when the file is full, as when the buffer is */
+		left = RTE_MAX(need, RTE_MIN(left, ms_capfile_left(file)));
+	}
+	cursor->end = cursor->at + left;
 	return true;
 }
 
@@ -106,14 +191,24 @@ bool
 ms_capfile_interface(struct ms_capfile *file, uint32_t session)
 {
 	const struct ms_session_info *info = ms_session_info(file->registry, session);
+	struct ms_capfile_stream *stream = file->stream;
 
 	if (!ms_capfile_room(file, MS_CAPFILE_BLOCK_MAX))
 		return false;
-	file->cursor.at =
-		ms_pcapng_interface(file->cursor.at, info->name, info->description, file->snaplen);
+	stream->cursor.at = ms_pcapng_interface(
+		stream->cursor.at, info->name, info->description, file->snaplen);
 	/* A buffer that has something in it is written, or the file has ended: the id holds. */
-	file->sessions[session].interface = ++file->interfaces;
+	file->sessions[session].interface = ++stream->interfaces;
 	return true;
+}
+
+/* There is room until rotate_bytes, or in the next file. */
+static bool
+make_place(struct ms_capfile *file, size_t need)
+{
+	return file->rotate_bytes == 0 || ms_capfile_left(file) >= need ||
+	       !ms_capfile_has_frames(file) ||
+	       (ms_capfile_finish(file, false) && ms_capfile_turn(file));
 }
 
 bool
@@ -122,16 +217,15 @@ ms_capfile_admit(struct ms_capfile *file, uint32_t session, size_t need)
 	struct ms_capfile_session *entry = file->sessions == NULL ? NULL : &file->sessions[session];
 	size_t all = need;
 
+	ms_capfile_settle(file);
 	if (entry != NULL && entry->interface == 0)
 		all += MS_CAPFILE_BLOCK_MAX;
-	if (ms_capfile_turn(file) &&
-		(file->rotate_bytes == 0 || ms_capfile_left(file) >= all ||
-			!ms_capfile_has_frames(file) || ms_capfile_rotate(file)) &&
+	if (ms_capfile_turn(file) && make_place(file, all) &&
 		(entry == NULL || entry->interface != 0 || ms_capfile_interface(file, session)) &&
 		ms_capfile_room(file, need))
 		return true;
 	count_drop(file);
-	file->dropped++;
+	file->stream->dropped++;
 	if (entry != NULL)
 		entry->dropped++;
 	return false;
@@ -163,31 +257,48 @@ ms_capfile_second(struct ms_capfile *file, uint64_t timestamp)
 static void
 rotate_by_time(struct ms_capfile *file, uint64_t now)
 {
-	if (file->phase != MS_CAPFILE_RECORDS)
-		ms_capfile_turn(file);
-	else if (file->started == 0 || !ms_capfile_has_frames(file))
-		file->started = now;
-	else if (now - file->started >= file->rotate_ns)
-		ms_capfile_rotate(file);
+	struct ms_capfile_stream *stream = file->stream;
+
+	if (stream->started == 0 || !ms_capfile_has_frames(file))
+		stream->started = now;
+	else if (now - stream->started >= file->rotate_ns)
+		ms_capfile_finish(file, false);
+}
+
+static void
+flush_stream(struct ms_capfile *file, uint64_t now)
+{
+	struct ms_capfile_stream *stream = file->stream;
+	const struct ms_capfile_buffer *buffer;
+
+	if (stream->phase == MS_CAPFILE_STATISTICS)
+		ms_capfile_finish(file, stream->abandoned);
+	else if (file->rotate_ns != 0 && stream->phase == MS_CAPFILE_RECORDS)
+		rotate_by_time(file, now);
+	buffer = stream->buffer;
+	if (buffer == NULL || stream->cursor.at == buffer->data + buffer->lead)
+		return;
+	if (stream->flush_count != stream->buffers + 1) {
+		stream->flush_count = stream->buffers + 1;
+		stream->flush_seen = now;
+		return;
+	}
+	/* Behind others it would only wait there, and have no room for what comes meanwhile. */
+	if (now - stream->flush_seen >= file->flush_ns &&
+		ms_capfile_free(file) >= (file->aligned ? 1 : file->buffers_n - 1))
+		ms_capfile_hand_over(file);
 }
 
 void
 ms_capfile_flush(struct ms_capfile *file, uint64_t now)
 {
-	uint64_t filled = atomic_load_explicit(&file->filled, memory_order_relaxed);
-	const struct ms_capfile_buffer *buffer = ms_capfile_current(file);
+	struct ms_capfile_stream *current = file->stream;
 
-	if (file->rotate_ns != 0)
-		rotate_by_time(file, now);
-	/* Behind other buffers it would only wait there, and have no room for what comes meanwhile.
-	 */
-	if (file->cursor.at == NULL || file->cursor.at == buffer->data + buffer->lead ||
-		buffers_out(file) != 0)
-		return;
-	if (file->flush_sequence != filled) {
-		file->flush_sequence = filled;
-		file->flush_seen = now;
-	} else if (now - file->flush_seen > FLUSH_NS) {
-		ms_capfile_hand_over(file);
+	if (atomic_load_explicit(&file->attention, memory_order_relaxed))
+		ms_capfile_attend(file);
+	for (uint32_t i = 0; i < file->streams_n; i++) {
+		file->stream = &file->streams[i];
+		flush_stream(file, now);
 	}
+	file->stream = current;
 }

@@ -148,7 +148,7 @@ burst(struct ms_capfile *file, const struct ms_frame *frames, uint16_t n, uint32
 {
 	struct ms_capfile_session *sessions = file->sessions;
 	struct ms_capfile_session *session = NULL;
-	struct ms_capfile_cursor cursor = file->cursor;
+	struct ms_capfile_cursor cursor = file->stream->cursor;
 	uint32_t outer = file->outer ? UINT32_MAX : 0;
 	uint32_t snaplen = file->snaplen;
 	uint64_t offered = 0;
@@ -180,9 +180,9 @@ burst(struct ms_capfile *file, const struct ms_frame *frames, uint16_t n, uint32
 		}
 		if (unlikely((size_t)(cursor.end - cursor.at) < need ||
 			     (pcapng && session->interface == 0))) {
-			file->cursor = cursor;
+			file->stream->cursor = cursor;
 			in = ms_capfile_admit(file, frame->session, need);
-			cursor = file->cursor;
+			cursor = file->stream->cursor;
 		}
 		/* only now is it known in which file */
 		cursor.first = RTE_MIN(cursor.first, frame->timestamp);
@@ -198,17 +198,49 @@ burst(struct ms_capfile *file, const struct ms_frame *frames, uint16_t n, uint32
 		else
 			cursor.at = put_pcap(file, cursor.at, frame, &cut);
 	}
-	file->cursor = cursor;
+	file->stream->cursor = cursor;
+	if (unlikely(file->aside))
+		ms_capfile_settle(file);
 	ms_count_add(&file->ledger->offered, offered);
+}
+
+static void
+burst_to_all(struct ms_capfile *file, const struct ms_frame *frames, uint16_t n, uint32_t mask)
+{
+	if (file->sessions != NULL)
+		burst(file, frames, n, mask, true);
+	else
+		burst(file, frames, n, mask, false);
+}
+
+/* Frames of one session that follow each other go to its file together. */
+static void
+burst_per_session(struct ms_capfile *file, const struct ms_frame *frames, uint16_t n, uint32_t mask)
+{
+	uint16_t i, end;
+
+	for (i = 0; i < n; i = end) {
+		uint32_t outputs = 0;
+
+		for (end = i; end < n && frames[end].session == frames[i].session; end++)
+			outputs |= frames[end].outputs;
+		if ((outputs & mask) == 0)
+			continue;
+		if (likely(ms_capfile_select(file, frames[i].session)))
+			burst_to_all(file, &frames[i], end - i, mask);
+		else
+			ms_capfile_refuse(file, &frames[i], end - i, mask);
+	}
 }
 
 void
 ms_capfile_burst(struct ms_capfile *file, const struct ms_frame *frames, uint16_t n, uint32_t mask)
 {
-	if (unlikely(atomic_load_explicit(&file->failed, memory_order_relaxed) != 0))
+	if (unlikely(atomic_load_explicit(&file->attention, memory_order_relaxed)) &&
+		!ms_capfile_attend(file))
 		ms_capfile_refuse(file, frames, n, mask);
-	else if (file->sessions != NULL)
-		burst(file, frames, n, mask, true);
+	else if (unlikely(file->per_session))
+		burst_per_session(file, frames, n, mask);
 	else
-		burst(file, frames, n, mask, false);
+		burst_to_all(file, frames, n, mask);
 }

@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The thread of a capture file that takes full buffers to the descriptor, and sleeps when there are
- * none. Nothing is counted as written before the kernel has taken all of the buffer that holds it.
+ * The thread of a capture file that takes full buffers to the kernel, and sleeps when there are
+ * none. Buffers complete in any order, and are accounted for in theirs: nothing is counted as
+ * written before the kernel has taken it and all that comes before it in the file.
+ *
+ * A file that fails is cut back to what was written, and what comes after is counted by the reason;
+ * the owner is told, ends it, and begins the next. If the next will fail as well, for want of
+ * space or because it can't be opened, the owner refuses frames for a second first.
  */
 #include "capfile_private.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <rte_common.h>
@@ -19,205 +22,8 @@
 
 #include "session/ms_session.h"
 
-#define POLL_MS 100
-
-static enum ms_capfile_state
-state_of(const struct ms_capfile *file)
-{
-	return atomic_load_explicit(&file->state, memory_order_acquire);
-}
-
-/*
- * Waits until a full pipe or socket takes bytes again: for ever while the file is open, for
- * MS_CAPFILE_STALL_MS from when it is to be closed. Returns 0 or -errno.
- */
-static int
-wait_writable(const struct ms_capfile *file)
-{
-	struct pollfd descriptor = {.fd = file->fd, .events = POLLOUT};
-	int stalled = 0;
-	int ready;
-
-	while (stalled < MS_CAPFILE_STALL_MS) {
-		ready = poll(&descriptor, 1, POLL_MS);
-		if (ready > 0)
-			return 0;
-		if (ready < 0 && errno != EINTR)
-			return -errno;
-		if (ready == 0 && state_of(file) != MS_CAPFILE_OPEN)
-			stalled += POLL_MS;
-	}
-	return -ETIMEDOUT;
-}
-
-/* Writes all of a buffer to where the descriptor stands. Returns 0, or -errno after cutting a
- * regular file back to the buffer's start. */
-static int
-write_stream(struct ms_capfile *file, const struct ms_capfile_buffer *buffer)
-{
-	size_t written = 0;
-	int error = 0;
-	ssize_t n;
-
-	while (written < buffer->bytes && error == 0) {
-		n = write(file->fd, buffer->data + written, buffer->bytes - written);
-		if (n >= 0)
-			written += n;
-		else if (errno == EAGAIN)
-			error = wait_writable(file);
-		else if (errno != EINTR)
-			error = -errno;
-	}
-	if (error != 0 && file->regular) {
-		off_t end = lseek(file->fd, 0, SEEK_CUR);
-
-		/* If even this fails there is nothing left to try; readers stop at the torn block.
-		 */
-		if (end >= 0 && ftruncate(file->fd, end - written) == 0)
-			lseek(file->fd, end - written, SEEK_SET);
-	}
-	if (error == 0)
-		file->position += buffer->bytes;
-	return error;
-}
-
-/*
- * Cuts an aligned file to what it holds: no padding, nothing of a buffer that has failed. Returns 0
- * or -errno.
- */
-static int
-cut(const struct ms_capfile *file)
-{
-	return ftruncate(file->fd, file->position) < 0 ? -errno : 0;
-}
-
-/* A file of our own is written past the page cache if it can be; to all that may keep us waiting
- * for ever, writes do not block. */
-int
-ms_capfile_prepare(struct ms_capfile *file, bool *aligned)
-{
-	struct stat status;
-
-	file->position = 0;
-	file->file_frames = 0;
-	file->file_payload = 0;
-	file->file_lost = 0;
-	if (file->sha256 != NULL && EVP_DigestInit_ex(file->sha256, EVP_sha256(), NULL) != 1)
-		return -ENOMEM;
-	file->flags = fcntl(file->fd, F_GETFL);
-	if (file->flags < 0 || fstat(file->fd, &status) < 0)
-		return -errno;
-	file->regular = S_ISREG(status.st_mode);
-	*aligned = file->regular && file->fd != STDOUT_FILENO && (file->flags & O_APPEND) == 0 &&
-	           lseek(file->fd, 0, SEEK_CUR) == 0;
-	file->direct =
-		*aligned && !file->cached && fcntl(file->fd, F_SETFL, file->flags | O_DIRECT) == 0;
-	if (!file->regular && fcntl(file->fd, F_SETFL, file->flags | O_NONBLOCK) < 0)
-		return -errno;
-	return 0;
-}
-
-/* Closes the descriptor, or tells the owner of the files that this one is complete. Returns 0 or
- * -errno. */
-static int
-release(struct ms_capfile *file, const struct ms_capfile_end *end, int error)
-{
-	struct ms_capfile_finished finished = {
-		.error = error,
-		.session = MS_SESSION_NONE,
-		.bytes = file->position,
-		.frames = file->file_frames,
-		.payload = file->file_payload,
-		.dropped = file->file_lost,
-	};
-	int fd = file->fd;
-
-	file->fd = -1;
-	if (file->ops == NULL)
-		return fd != STDOUT_FILENO && close(fd) < 0 ? -errno : 0;
-	if (end != NULL) {
-		finished.dropped += end->dropped;
-		finished.first = end->first;
-		finished.last = end->last;
-		finished.sessions = end->sessions;
-		finished.sessions_n = end->sessions_n;
-	}
-	if (file->sha256 != NULL && error == 0)
-		finished.hashed = EVP_DigestFinal_ex(file->sha256, finished.sha256, NULL) == 1;
-	file->ops->finished(file->arg, fd, &finished);
-	return 0;
-}
-
-int
-ms_capfile_finish(struct ms_capfile *file, const struct ms_capfile_end *end)
-{
-	int error = file->error, last;
-
-	if (file->aligned && error == 0)
-		error = cut(file);
-	if (file->regular && fdatasync(file->fd) < 0 && error == 0)
-		error = -errno;
-	/* Left as it was, for whoever shares it. */
-	if (fcntl(file->fd, F_SETFL, file->flags) < 0 && error == 0)
-		error = -errno;
-	last = release(file, end, error);
-	return error != 0 ? error : last;
-}
-
-/* Opens the next file. It must be of the kind that the first one was: the owner counts on it. */
-static int
-open_next(struct ms_capfile *file)
-{
-	bool aligned = false;
-	int error;
-
-	file->fd = file->ops->open(file->arg, MS_SESSION_NONE);
-	if (file->fd < 0)
-		return file->fd;
-	error = ms_capfile_prepare(file, &aligned);
-	return error == 0 && aligned != file->aligned ? -ENOTSUP : error;
-}
-
-/* Direct I/O is more than this descriptor can do, here or at all; the page cache takes anything. */
-static void
-leave_direct(struct ms_capfile *file)
-{
-	file->direct = false;
-	fcntl(file->fd, F_SETFL, file->flags);
-}
-
-/*
- * Writes all of a buffer to an aligned file: whole blocks, of which the first may have been there
- * in part, and the last is padded with zeros. Returns 0, or -errno after cutting the file back.
- */
-static int
-write_aligned(struct ms_capfile *file, struct ms_capfile_buffer *buffer)
-{
-	size_t end = buffer->lead + buffer->bytes, whole = RTE_ALIGN_FLOOR(end, MS_CAPFILE_ALIGN);
-	size_t blocks = RTE_ALIGN_CEIL(end, MS_CAPFILE_ALIGN), written = 0;
-	uint64_t start = file->position - buffer->lead;
-	int error = 0;
-	ssize_t n;
-
-	memcpy(buffer->data, file->tail, buffer->lead);
-	memset(buffer->data + end, 0, blocks - end);
-	while (written < blocks && error == 0) {
-		n = pwrite(file->fd, buffer->data + written, blocks - written, start + written);
-		if (n >= 0)
-			written += n;
-		else if (errno == EINVAL && file->direct)
-			leave_direct(file);
-		else if (errno != EINTR)
-			error = -errno;
-	}
-	if (error != 0) {
-		cut(file); /* if even this fails there is nothing left to try */
-		return error;
-	}
-	memcpy(file->tail, buffer->data + whole, end - whole);
-	file->position += buffer->bytes;
-	return 0;
-}
+#define RETRY_NS      UINT64_C(1000000000)
+#define JOIN_SLEEP_NS 1000000
 
 static enum ms_drop
 drop_reason(int error)
@@ -233,63 +39,367 @@ drop_reason(int error)
 	}
 }
 
-/* Deals with one buffer and accounts for its frames. */
+/* A file has failed, the first time. */
 static void
-take_buffer(struct ms_capfile *file, struct ms_capfile_buffer *buffer)
+fail(struct ms_capfile *file, struct ms_capfile_file *f, int error)
 {
-	unsigned int failed;
+	enum ms_drop reason = drop_reason(error);
+	bool more = file->ops != NULL && file->ops->open != NULL && (f->regular || f->fd < 0);
 
-	if (file->error == 0 && file->fd < 0)
-		file->error = open_next(file);
+	f->error = error;
 	if (file->error == 0)
-		file->error =
-			file->aligned ? write_aligned(file, buffer) : write_stream(file, buffer);
-	if (file->error == 0 && file->sha256 != NULL)
-		EVP_DigestUpdate(file->sha256, buffer->data + buffer->lead, buffer->bytes);
-	if (file->error != 0 && atomic_load_explicit(&file->failed, memory_order_relaxed) == 0)
-		atomic_store_explicit(
-			&file->failed, drop_reason(file->error) + 1, memory_order_relaxed);
-	failed = atomic_load_explicit(&file->failed, memory_order_relaxed);
-	if (failed != 0) {
-		ms_capfile_count(&file->ledger->dropped[failed - 1], buffer->frames);
-		file->file_lost += buffer->frames;
-	} else {
-		file->file_frames += buffer->frames;
-		file->file_payload += buffer->payload;
+		file->error = error;
+	if (reason == MS_DROP_DISK_FULL)
+		file->full = true;
+	if (!more || reason == MS_DROP_DISK_FULL || f->frames == 0) {
+		file->retry = more ? ms_capfile_clock() + RETRY_NS : UINT64_MAX;
+		atomic_store_explicit(&file->refusing, reason + 1, memory_order_relaxed);
+	}
+	atomic_store_explicit(&file->streams[f->stream].broken, f->number, memory_order_relaxed);
+	atomic_store_explicit(&file->attention, true, memory_order_release);
+}
+
+/* Counts the frames of a buffer, and gives it back. Returns false if nobody is there any more. */
+static bool
+account(struct ms_capfile *file, struct ms_capfile_file *f, struct ms_capfile_buffer *buffer)
+{
+	uint64_t done = atomic_load_explicit(&file->done, memory_order_relaxed);
+	bool deserted;
+
+	pthread_mutex_lock(&file->lock);
+	deserted = file->deserted;
+	buffer->pending = false;
+	if (deserted) {
+		/* counted already */
+	} else if (f->error == 0) {
 		ms_capfile_count(&file->ledger->written, buffer->frames);
 		ms_capfile_count(&file->ledger->bytes, buffer->payload);
+		f->frames += buffer->frames;
+		f->payload += buffer->payload;
+	} else {
+		ms_capfile_count(&file->ledger->dropped[drop_reason(f->error)], buffer->frames);
+		f->lost += buffer->frames;
 	}
-	if (buffer->last && file->error == 0)
-		file->error = ms_capfile_finish(file, buffer->end);
-	if (buffer->last)
-		free(buffer->end);
+	pthread_mutex_unlock(&file->lock);
+	file->given[done % file->buffers_n] = buffer - file->buffers;
+	atomic_store_explicit(&file->done, done + 1, memory_order_release);
+	atomic_fetch_add_explicit(&file->progress, 1, memory_order_relaxed);
+	return !deserted;
+}
+
+/* A file that could not be brought to disk has nothing for certain. */
+static void
+take_back(struct ms_capfile *file, struct ms_capfile_file *f)
+{
+	pthread_mutex_lock(&file->lock);
+	if (!file->deserted) {
+		atomic_fetch_sub_explicit(&file->ledger->written, f->frames, memory_order_relaxed);
+		atomic_fetch_sub_explicit(&file->ledger->bytes, f->payload, memory_order_relaxed);
+		ms_capfile_count(&file->ledger->dropped[MS_DROP_IO_ERROR], f->frames);
+	}
+	pthread_mutex_unlock(&file->lock);
+	f->lost += f->frames;
+	f->frames = 0;
+	f->payload = 0;
+}
+
+static bool
+is_deserted(struct ms_capfile *file)
+{
+	bool deserted;
+
+	pthread_mutex_lock(&file->lock);
+	deserted = file->deserted;
+	pthread_mutex_unlock(&file->lock);
+	return deserted;
+}
+
+/* The last there is to do with a file; sync: what came of bringing it to disk. */
+static void
+end_file(struct ms_capfile *file, struct ms_capfile_file *f, int sync)
+{
+	struct ms_capfile_file **at = &file->files;
+
+	if (is_deserted(file)) /* nobody wants to know */
+		return;
+	while (*at != f)
+		at = &(*at)->next;
+	*at = f->next;
+	if (sync != 0) {
+		take_back(file, f);
+		if (file->error == 0)
+			file->error = sync;
+	}
+	ms_capfile_file_end(file, f, f->error != 0 ? f->error : sync);
+	atomic_fetch_add_explicit(&file->progress, 1, memory_order_relaxed);
+}
+
+/* All buffers of a file are through: it is cut to its length, and brought to disk. */
+static void
+finish(struct ms_capfile *file, struct ms_capfile_file *f)
+{
+	int error = 0;
+
+	if (f->fd >= 0 && !f->cut)
+		error = ms_capfile_file_cut(f);
+	if (error != 0 && f->error == 0)
+		f->error = error;
+	if (f->fd < 0 || !f->regular)
+		end_file(file, f, 0);
+	else if (!f->direct || !ms_capfile_ring_sync(file, f))
+		end_file(file, f, fdatasync(f->fd) < 0 ? -errno : 0);
+}
+
+/* Accounts for the buffers that are through, in order. Returns false when the file is. */
+static bool
+retire(struct ms_capfile *file, struct ms_capfile_file *f)
+{
+	while (f->first != NULL && f->first->done) {
+		struct ms_capfile_buffer *buffer = f->first;
+		bool last = buffer->last;
+
+		if (buffer->error != 0 && f->error == 0)
+			fail(file, f, buffer->error);
+		f->first = buffer->next;
+		if (f->first == NULL)
+			f->latest = NULL;
+		if (f->error == 0)
+			f->whole = buffer->offset + buffer->lead + buffer->whole;
+		f->end = buffer->end;
+		if (!account(file, f, buffer))
+			return true;
+		if (last) {
+			finish(file, f);
+			return false;
+		}
+	}
+	if (f->error != 0 && f->flying == 0 && f->fd >= 0 && !f->cut) {
+		f->cut = true; /* if it fails there is nothing left to try */
+		ms_capfile_file_cut(f);
+	}
+	return true;
+}
+
+/*
+ * Where a buffer goes in an aligned file: whole blocks, of which the first may have been there in
+ * part, and the last is padded with zeros.
+ */
+static void
+place(struct ms_capfile_file *f, struct ms_capfile_buffer *buffer)
+{
+	size_t end = buffer->lead + buffer->bytes, whole = RTE_ALIGN_FLOOR(end, MS_CAPFILE_ALIGN);
+
+	buffer->offset = f->start - buffer->lead;
+	f->start += buffer->bytes;
+	buffer->written = 0;
+	buffer->length = end;
+	if (!f->aligned)
+		return;
+	buffer->length = RTE_ALIGN_CEIL(end, MS_CAPFILE_ALIGN);
+	memcpy(buffer->data, f->tail, buffer->lead);
+	memset(buffer->data + end, 0, buffer->length - end);
+	memcpy(f->tail, buffer->data + whole, end - whole);
+}
+
+/* Lets the kernel have a buffer that has its place. */
+static void
+launch(struct ms_capfile *file, struct ms_capfile_file *f, struct ms_capfile_buffer *buffer)
+{
+	buffer->direct = f->direct;
+	if (f->direct && ms_capfile_ring_write(file, buffer)) {
+		f->flying++;
+		return;
+	}
+	buffer->error = ms_capfile_file_write(file, f, buffer);
+	buffer->done = true;
+}
+
+/* Sends what can be sent. A buffer that begins in the block where the last one ended waits for it.
+ */
+static void
+push(struct ms_capfile *file, struct ms_capfile_file *f)
+{
+	while (f->unsent != NULL) {
+		struct ms_capfile_buffer *buffer = f->unsent;
+
+		if (f->error == 0 && buffer->lead > 0 && f->flying > 0)
+			return;
+		if (f->error == 0 && ms_capfile_file_short(file, f)) {
+			buffer->error = -ENOSPC;
+			buffer->done = true;
+		} else if (f->error == 0) {
+			ms_capfile_file_allocate(file, f);
+			place(f, buffer);
+			if (f->sha256 != NULL)
+				EVP_DigestUpdate(
+					f->sha256, buffer->data + buffer->lead, buffer->bytes);
+			launch(file, f, buffer);
+		} else {
+			buffer->done = true;
+		}
+		f->unsent = buffer->next;
+		if (buffer->done && buffer == f->first && !retire(file, f))
+			return;
+	}
+}
+
+/* It belongs to a file that could not even be begun. */
+static bool
+is_lost(const struct ms_capfile *file, const struct ms_capfile_buffer *buffer)
+{
+	return atomic_load_explicit(&file->streams[buffer->stream].broken, memory_order_relaxed) ==
+	       buffer->number;
+}
+
+/* There is no memory for the file that a buffer belongs to. */
+static void
+lose(struct ms_capfile *file, struct ms_capfile_buffer *buffer)
+{
+	struct ms_capfile_file none = {
+		.fd = -1, .stream = buffer->stream, .number = buffer->number};
+
+	fail(file, &none, -ENOMEM);
+	free(buffer->end);
+	account(file, &none, buffer);
+}
+
+/* Puts a buffer in the queue of its file, which begins with it if need be. */
+static void
+accept_buffer(struct ms_capfile *file, struct ms_capfile_buffer *buffer)
+{
+	struct ms_capfile_file *f = file->at_of[buffer->stream];
+	int error = 0;
+
+	if (f == NULL && !is_lost(file, buffer))
+		error = ms_capfile_file_begin(file, -1, buffer, &f);
+	if (f == NULL) {
+		lose(file, buffer);
+		return;
+	}
+	if (file->at_of[buffer->stream] == NULL) {
+		f->next = file->files;
+		file->files = f;
+	}
+	file->at_of[buffer->stream] = buffer->last ? NULL : f;
+	if (error != 0)
+		fail(file, f, error);
+	buffer->file = f;
+	buffer->next = NULL;
+	buffer->done = false;
+	buffer->error = 0;
+	if (f->latest != NULL)
+		f->latest->next = buffer;
+	else
+		f->first = buffer;
+	f->latest = buffer;
+	if (f->unsent == NULL)
+		f->unsent = buffer;
+	push(file, f);
+}
+
+/* The kernel is through with a part of a buffer, or with all of it. */
+static void
+land(struct ms_capfile *file, struct ms_capfile_buffer *buffer, int result)
+{
+	struct ms_capfile_file *f = buffer->file;
+
+	f->flying--;
+	if (result > 0) {
+		buffer->written += result;
+		if (buffer->written < buffer->length) {
+			launch(file, f, buffer);
+			return;
+		}
+	} else if (result == -EINTR || result == -EAGAIN || (result == -EINVAL && buffer->direct)) {
+		if (result == -EINVAL && f->direct)
+			ms_capfile_file_leave_direct(file, f);
+		buffer->error = ms_capfile_file_write(file, f, buffer);
+	} else {
+		buffer->error = result == 0 ? -EIO : result;
+	}
+	buffer->done = true;
+}
+
+static void
+reap(struct ms_capfile *file)
+{
+	struct ms_capfile_buffer *buffer;
+	struct ms_capfile_file *f;
+	int result;
+
+	while (ms_capfile_ring_reap(file, &buffer, &f, &result)) {
+		if (f != NULL) {
+			end_file(file, f, RTE_MIN(result, 0));
+			continue;
+		}
+		f = buffer->file;
+		land(file, buffer, result);
+		if (retire(file, f))
+			push(file, f);
+	}
+}
+
+/* Sleeps until there is something to do. */
+static void
+await(struct ms_capfile *file)
+{
+	struct pollfd wake = {.fd = file->wake, .events = POLLIN};
+	uint64_t now, count;
+	int ms = -1;
+
+	if (file->retry != UINT64_MAX) {
+		now = ms_capfile_clock();
+		ms = now < file->retry ? (int)((file->retry - now) / 1000000 + 1) : 0;
+	}
+	if (poll(&wake, 1, ms) > 0 && read(file->wake, &count, sizeof(count)) < 0)
+		return; /* somebody else's interest in it is none of ours */
+	if (file->retry != UINT64_MAX && ms_capfile_clock() >= file->retry) {
+		file->retry = UINT64_MAX;
+		atomic_store_explicit(&file->refusing, 0, memory_order_relaxed);
+	}
 }
 
 static void
 writer_loop(struct ms_capfile *file)
 {
-	uint64_t done = 0;
 	bool ended;
 
-	for (;;) {
+	do {
 		/* In this order: what was handed over before the end is seen with it. */
-		ended = state_of(file) == MS_CAPFILE_ENDED;
-		if (done != atomic_load_explicit(&file->filled, memory_order_acquire)) {
-			take_buffer(file, &file->buffers[done % file->buffers_n]);
-			atomic_store_explicit(&file->done, ++done, memory_order_release);
-		} else if (ended) {
-			return;
-		} else {
-			sem_wait(&file->wake);
+		ended = atomic_load_explicit(&file->state, memory_order_acquire) ==
+		        MS_CAPFILE_ENDED;
+		while (file->seen != atomic_load_explicit(&file->filled, memory_order_acquire)) {
+			uint32_t i = file->handed[file->seen++ % file->buffers_n];
+
+			accept_buffer(file, &file->buffers[i]);
+			reap(file);
 		}
-	}
+		reap(file);
+		if (ended && file->files == NULL)
+			break;
+		await(file);
+	} while (!is_deserted(file));
+}
+
+static void
+writer_run(struct ms_capfile *file)
+{
+	bool deserted;
+
+	writer_loop(file);
+	pthread_mutex_lock(&file->lock);
+	file->ended = true;
+	deserted = file->deserted;
+	pthread_mutex_unlock(&file->lock);
+	if (deserted)
+		ms_capfile_destroy(file);
 }
 
 #ifdef MS_CAPFILE_RTE_THREAD
 static uint32_t
 writer_main(void *file)
 {
-	writer_loop(file);
+	writer_run(file);
 	return 0;
 }
 
@@ -299,16 +409,22 @@ thread_create(struct ms_capfile *file)
 	return rte_thread_create_control(&file->thread, "ms-capfile", writer_main, file);
 }
 
-void
-ms_capfile_writer_join(struct ms_capfile *file)
+static void
+thread_join(struct ms_capfile *file)
 {
 	rte_thread_join(file->thread, NULL);
+}
+
+static void
+thread_leave(rte_thread_t thread)
+{
+	rte_thread_detach(thread);
 }
 #else
 static void *
 writer_main(void *file)
 {
-	writer_loop(file);
+	writer_run(file);
 	return NULL;
 }
 
@@ -318,10 +434,16 @@ thread_create(struct ms_capfile *file)
 	return rte_ctrl_thread_create(&file->thread, "ms-capfile", NULL, writer_main, file);
 }
 
-void
-ms_capfile_writer_join(struct ms_capfile *file)
+static void
+thread_join(struct ms_capfile *file)
 {
 	pthread_join(file->thread, NULL);
+}
+
+static void
+thread_leave(pthread_t thread)
+{
+	pthread_detach(thread);
 }
 #endif
 
@@ -342,6 +464,71 @@ ms_capfile_writer_start(struct ms_capfile *file)
 	return error > 0 ? -error : error;
 }
 
+static bool
+has_ended(struct ms_capfile *file)
+{
+	bool ended;
+
+	pthread_mutex_lock(&file->lock);
+	ended = file->ended;
+	pthread_mutex_unlock(&file->lock);
+	return ended;
+}
+
+/* Counts what the writer has, and the owner could not hand over. */
+static void
+count_lost(struct ms_capfile *file)
+{
+	ms_counter *lost = &file->ledger->dropped[MS_DROP_WRITER_BACKLOG];
+
+	for (uint32_t i = 0; i < file->buffers_n; i++) {
+		if (file->buffers[i].pending)
+			ms_capfile_count(lost, file->buffers[i].frames);
+	}
+	for (uint32_t i = 0; i < file->streams_n; i++) {
+		if (file->streams[i].buffer != NULL)
+			ms_capfile_count(lost, file->streams[i].cursor.frames);
+	}
+}
+
+bool
+ms_capfile_writer_join(struct ms_capfile *file)
+{
+	const struct timespec pause = {.tv_nsec = JOIN_SLEEP_NS};
+	bool ended;
+#ifdef MS_CAPFILE_RTE_THREAD
+	rte_thread_t thread = file->thread;
+#else
+	pthread_t thread = file->thread;
+#endif
+
+	while (!has_ended(file) && !ms_capfile_stalled(file))
+		nanosleep(&pause, NULL);
+	pthread_mutex_lock(&file->lock);
+	ended = file->ended;
+	if (!ended) {
+		file->deserted = true;
+		count_lost(file);
+		ms_capfile_wake(file);
+	}
+	pthread_mutex_unlock(&file->lock);
+	if (ended) {
+		thread_join(file);
+		return true;
+	}
+	thread_leave(thread); /* from here on it may free the file at any time */
+	return false;
+}
+
+void
+ms_capfile_wake(const struct ms_capfile *file)
+{
+	const uint64_t one = 1;
+
+	/* It can only fail when it is full, and then wakes as well. */
+	(void)!write(file->wake, &one, sizeof(one));
+}
+
 void
 ms_capfile_advance(struct ms_capfile *file, enum ms_capfile_state state)
 {
@@ -350,5 +537,5 @@ ms_capfile_advance(struct ms_capfile *file, enum ms_capfile_state state)
 	while (now < state && !atomic_compare_exchange_weak_explicit(&file->state, &now, state,
 				      memory_order_release, memory_order_relaxed))
 		;
-	sem_post(&file->wake);
+	ms_capfile_wake(file);
 }

@@ -64,12 +64,13 @@ struct ms_capfile_ops {
 
 struct ms_capfile_options {
 	enum ms_capfile_format format;
-	bool outer;          /* keep the whole mirrored packet, not only the inner frame */
-	bool wait;           /* wait for a free buffer instead of dropping (replay of a file) */
-	bool cached;         /* regular files: through the page cache, not by direct I/O */
-	uint32_t snaplen;    /* keep so many bytes of a frame; 0: all that readers take, 256 KiB */
-	size_t buffer_bytes; /* of one buffer; 0: 1 MiB. Raised to what the largest record needs */
-	uint32_t buffers;    /* how many, at least 2; 0: the default, 8 */
+	bool outer;           /* keep the whole mirrored packet, not only the inner frame */
+	bool wait;            /* wait for a free buffer instead of dropping (replay of a file) */
+	bool cached;          /* regular files: through the page cache, not by direct I/O */
+	uint32_t snaplen;     /* keep so many bytes of a frame; 0: all that readers take, 256 KiB */
+	size_t buffer_bytes;  /* of one buffer; 0: 1 MiB, 256 KiB by session. Raised to what the
+	                       * largest record needs */
+	size_t buffer_memory; /* of all; 0: 8 buffers, by session 2 a file. At least 2 buffers */
 	const char *application; /* shb_userappl, "mirrorsink 0.1.0"; outlives the capfile */
 	bool sha256;             /* hash each regular file while it is written, for ops->finished */
 	/*
@@ -79,6 +80,15 @@ struct ms_capfile_options {
 	 */
 	uint64_t rotate_bytes;
 	uint64_t rotate_ns;
+	/*
+	 * A file for each session, up to max_open of them open at once (0: 64; 1024 at most): the
+	 * one that got no frame for longest ends when another is needed, and its session begins a
+	 * new one when it comes again. Needs ops->open, and no first descriptor.
+	 */
+	bool per_session;
+	uint32_t max_open;
+	uint64_t min_free; /* stops, as if the disk were full, before less bytes are free than this
+	                    */
 	const struct ms_capfile_ops *ops; /* NULL: one file, closed at its end */
 	void *arg;
 };
@@ -105,33 +115,43 @@ struct ms_capfile *ms_capfile_create(int fd, const struct ms_capfile_options *op
  * offered, and is written or dropped with a reason. Keeps no reference to any mbuf. Never blocks
  * unless options.wait. Owner.
  *
- * An error of the descriptor ends the file: what has not been written by then, and all that comes
- * later, is counted as disk_full or io_error. A regular file is cut back to the last buffer that
- * was written whole.
+ * An error ends the file: it is cut back to the last record that was written for certain, and what
+ * it lost is counted as disk_full or io_error. Where options.ops opens another, frames go there; if
+ * that fails as well, or space is short, frames are counted for a second, and then it is tried
+ * again. A file that can't be brought to disk at its end has all of its frames moved from written
+ * to io_error.
  */
 void
 ms_capfile_burst(struct ms_capfile *file, const struct ms_frame *frames, uint16_t n, uint32_t mask);
 
 /*
- * Hands a partly filled buffer to the writer if it has waited for longer than 100 ms and no other
- * buffer is on its way; called about once every 10 ms while there is nothing else to do. now:
- * nanoseconds, any monotonic origin. Owner.
+ * Hands a partly filled buffer to the writer if it has waited for nearly 100 ms (a regular file: a
+ * second), unless the writer is behind anyway; called about once every 10 ms. now: nanoseconds, any
+ * monotonic origin. Owner.
  */
 void ms_capfile_flush(struct ms_capfile *file, uint64_t now);
 
 /*
  * Says that the file is about to be closed: from now on a descriptor that makes no progress for 5
- * seconds (a pipe that nobody reads) has failed, and what was not written is counted as
- * writer_backlog. An owner that waits (options.wait) is thus let go. Any thread.
+ * seconds (a pipe that nobody reads, a file server that is gone) has failed, and what was not
+ * written is counted as writer_backlog. An owner that waits (options.wait) is thus let go. Any
+ * thread.
  */
 void ms_capfile_hasten(struct ms_capfile *file);
 
 /*
  * Ends the file: ms_capfile_hasten(), statistics blocks, last buffers, fdatasync, close, and the
  * writer's thread. The ledger balances when this returns. Returns 0 or the first error, -errno
- * (-ETIMEDOUT: no progress). Control thread, after the owner has stopped; frees file.
+ * (-ETIMEDOUT: no progress). Control thread, after the owner has stopped; frees file. After
+ * -ETIMEDOUT the thread may be left behind in the kernel or in ops: their arg must stay.
  */
 int ms_capfile_close(struct ms_capfile *file);
+
+/*
+ * Says how bytes go to the files, and why not better: "direct I/O, io_uring, 8192 KiB in 8
+ * buffers". Final when the first buffer has been written. Any thread.
+ */
+void ms_capfile_way(const struct ms_capfile *file, char *text, size_t room);
 
 /* Bytes of buffer memory that it holds. Any thread. */
 size_t ms_capfile_memory(const struct ms_capfile *file);

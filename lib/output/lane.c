@@ -63,6 +63,18 @@ ms_lane_add_file(struct ms_lane *lane, int fd, const struct ms_capfile_options *
 }
 
 void
+ms_lane_file_way(const struct ms_lane *lane, uint16_t i, char *text, size_t room)
+{
+	ms_capfile_way(lane->outputs[i].file, text, room);
+}
+
+size_t
+ms_lane_file_memory(const struct ms_lane *lane, uint16_t i)
+{
+	return ms_capfile_memory(lane->outputs[i].file);
+}
+
+void
 ms_output_ports_init(struct ms_output_ports *ports, uint16_t ports_n, uint16_t queues)
 {
 	memset(ports, 0, sizeof(*ports));

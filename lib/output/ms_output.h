@@ -123,6 +123,12 @@ void ms_lane_add_null(struct ms_lane *lane);
 int ms_lane_add_file(struct ms_lane *lane, int fd, const struct ms_capfile_options *options,
 	const struct ms_session_registry *registry);
 
+/* How output i of a lane, a file, is written (see ms_capfile_way()), and its buffer memory, in
+ * bytes.
+ */
+void ms_lane_file_way(const struct ms_lane *lane, uint16_t i, char *text, size_t room);
+size_t ms_lane_file_memory(const struct ms_lane *lane, uint16_t i);
+
 /*
  * Fills in the ways of `ports_n` ports with `queues` transmit queues for each lane; the ports
  * themselves are the caller's to fill in, and what is to be done to frames. ports_n * queues is at

@@ -28,7 +28,7 @@
 static const struct ms_capfile_options small = {
 	.snaplen = FRAME_BYTES,
 	.buffer_bytes = 16384,
-	.buffers = 2,
+	.buffer_memory = 2 * 16384,
 	.application = "t",
 };
 
@@ -237,7 +237,7 @@ test_slow_reader(void **state)
 	test_release(&frame, 1);
 }
 
-/* A stream's reader sees what there is after 100 ms, and not a system call a frame before. */
+/* A stream's reader sees what there is within 100 ms, and not a system call a frame before. */
 static void
 test_flush(void **state)
 {
@@ -249,9 +249,9 @@ test_flush(void **state)
 	ms_capfile_flush(s.file, 7000 * MS);
 	offer(s.file, &frame, 1);
 	ms_capfile_flush(s.file, 7050 * MS);
-	ms_capfile_flush(s.file, 7099 * MS);
+	ms_capfile_flush(s.file, 7079 * MS);
 	assert_false(readable(s.fd, 50));
-	ms_capfile_flush(s.file, 7101 * MS);
+	ms_capfile_flush(s.file, 7080 * MS);
 	assert_true(readable(s.fd, 5000));
 
 	/* The clock of the next buffer begins anew. */
@@ -531,7 +531,7 @@ test_create_fails(void **state)
 	assert_int_equal(fcntl(fd, F_GETFD), -1);
 
 	options = small;
-	options.buffers = 5;
+	options.buffer_memory = 5 * 16384 + 100;
 	file = ms_capfile_create(memfd_create("capfile", 0), &options, test_registry, &ledger);
 	assert_non_null(file);
 	assert_int_equal(ms_capfile_memory(file), 5 * 16384);
