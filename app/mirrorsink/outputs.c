@@ -8,6 +8,7 @@
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +20,8 @@
 
 #include "ports.h"
 
-#define PATH_ROOM 4096
+#define PATH_ROOM        4096
+#define LANE_BUFFERS_MIN (2u << 20) /* one is filled while the other is written */
 
 /* One open file. */
 struct sink_file {
@@ -151,6 +153,10 @@ open_output(struct sink *sink, uint32_t i, uint16_t lane)
 	char timed[PATH_ROOM], path[PATH_ROOM], place[OUTPUTS_PLACE];
 
 	outputs_place(output, place, sizeof(place));
+	if (output->buffer_memory != 0 && output->buffer_memory / sink->lanes_n < LANE_BUFFERS_MIN)
+		return cli_wrong("%s: BufferMemory is %" PRIu64
+				 " bytes for %u lcores that write; give it 2MiB for each at least",
+			place, output->buffer_memory, sink->lanes_n);
 	if (!expand_time(place, output->path, timed) ||
 		!expand_worker(place, timed, lane, sink->lanes_n, path))
 		return false;
@@ -329,6 +335,8 @@ add_file(struct sink *sink, const struct ms_config_output *output, uint32_t i, u
 		.outer = output->outer,
 		.wait = sink->wait,
 		.snaplen = output->snaplen,
+		.buffer_memory = output->buffer_memory / sink->lanes_n,
+		.min_free = output->min_free,
 		.application = "mirrorsink " MS_VERSION};
 	struct sink_file *file = sink->files->of[i][lane];
 	int fd = file != NULL ? file->fd : STDOUT_FILENO;

@@ -20,14 +20,16 @@ const char *const config_output_types[] = {
 const char *const config_frames[] = {"inner", "outer", NULL};
 
 static const char *const output_keys[] = {"Name", "Type", "Path", "Port", "Ports", "Queues",
-	"Tenant", "Vxlan", "Interface", "Snaplen", "Frame", "RotateBytes", "RotateSeconds", NULL};
+	"Tenant", "Vxlan", "Interface", "Snaplen", "Frame", "RotateBytes", "RotateSeconds",
+	"BufferMemory", "MinFree", NULL};
 /* Those that only files have, and only ports. */
-static const char *const file_keys[] = {
-	"Path", "Snaplen", "Frame", "RotateBytes", "RotateSeconds", NULL};
+static const char *const file_keys[] = {"Path", "Snaplen", "Frame", "RotateBytes", "RotateSeconds",
+	"BufferMemory", "MinFree", NULL};
 static const char *const port_keys[] = {
 	"Port", "Ports", "Queues", "Tenant", "Vxlan", "Interface", NULL};
 
 #define ROTATE_SECONDS_MAX (366 * 86400)
+#define BUFFER_MEMORY_MAX  (UINT64_C(64) << 30)
 
 static bool
 is_file(enum ms_output_type type)
@@ -219,7 +221,9 @@ config_read_output(struct config_reader *r, const struct config_at *at, void *ar
 		!config_size(r, at, "Snaplen", MS_LENGTH_MAX, &snaplen) ||
 		!config_choice(r, at, "Frame", config_frames, &frame) ||
 		!config_size(r, at, "RotateBytes", INT64_MAX, &output->rotate_bytes) ||
-		!config_integer(r, at, "RotateSeconds", 0, ROTATE_SECONDS_MAX, &seconds))
+		!config_integer(r, at, "RotateSeconds", 0, ROTATE_SECONDS_MAX, &seconds) ||
+		!config_size(r, at, "BufferMemory", BUFFER_MEMORY_MAX, &output->buffer_memory) ||
+		!config_size(r, at, "MinFree", INT64_MAX, &output->min_free))
 		return false;
 	output->type = (enum ms_output_type)type;
 	if (output->type == MS_OUTPUT_PORT &&

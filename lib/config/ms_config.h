@@ -105,6 +105,8 @@ struct ms_config_output {
 	uint32_t snaplen;        /* 0: whole frames */
 	uint64_t rotate_bytes;   /* files grow to at most so much; 0: without end */
 	uint32_t rotate_seconds; /* and get at most so old; 0: without end */
+	uint64_t buffer_memory;  /* of a file, for all lanes together, bytes; 0: the default */
+	uint64_t min_free;       /* a file stops growing before less is free on its disk */
 	bool outer;              /* files keep the outer headers */
 	struct ms_origin origin;
 };
