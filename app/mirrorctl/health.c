@@ -27,10 +27,8 @@ make_readable(json_t *answer)
 	json_object_foreach (json_object_get(answer, "lcores"), name, one)
 		make_true(one, "ok");
 	ask_list(json_object_get(answer, "outputs"), outputs);
-	json_array_foreach (outputs, i, one) {
+	json_array_foreach (outputs, i, one)
 		make_true(one, "ok");
-		make_true(one, "ended");
-	}
 	ask_list(json_object_get(answer, "problems"), problems);
 	json_object_set_new(answer, "outputs", outputs);
 	json_object_set_new(answer, "problems", problems);
@@ -71,8 +69,6 @@ print(const struct health *health)
 		printf("  output %-10s ", json_string_value(json_object_get(one, "name")));
 		if (json_is_true(json_object_get(one, "ok")))
 			puts("takes what comes");
-		else if (json_is_true(json_object_get(one, "ended")))
-			puts("has ended");
 		else
 			printf("has taken nothing for %" JSON_INTEGER_FORMAT " ms\n",
 				json_integer_value(json_object_get(one, "waiting_milliseconds")));

@@ -31,7 +31,6 @@ struct flow {
 	uint64_t waiting_ns; /* so long frames have been offered beyond that */
 	uint64_t quiet_ns;   /* so long none have been offered */
 	bool outstanding;    /* frames are in its buffers */
-	bool ended;
 };
 
 struct sink_health {
@@ -76,9 +75,6 @@ sample_flow(struct flow *flow, const struct ms_output_ledger *ledger, uint64_t g
 		settled += ms_count_read(&ledger->dropped[d]);
 	offered = ms_count_read(&ledger->offered);
 
-	flow->ended = ms_count_read(&ledger->dropped[MS_DROP_DISK_FULL]) +
-	                      ms_count_read(&ledger->dropped[MS_DROP_IO_ERROR]) >
-	              0;
 	flow->outstanding = offered > settled;
 	flow->quiet_ns = offered != flow->offered ? 0 : flow->quiet_ns + gap;
 	/* what was dropped a while ago, when nothing has come since, says nothing about now */
@@ -189,16 +185,10 @@ judge_output(const struct sink *sink, uint16_t i, struct health_verdict *verdict
 		const struct flow *flow = &sink->health->flows[l][i];
 
 		waiting = RTE_MAX(waiting, flow->waiting_ns);
-		out->ended |= flow->ended;
 	}
 	out->waiting_ms = waiting / MS_NS;
-	out->ok = !out->ended && waiting < OUTPUT_LIMIT;
-	if (out->ended)
-		problem(verdict,
-			"output %.40s has ended: no space, or a write failed; make room, then "
-			"restart",
-			name);
-	else if (!out->ok)
+	out->ok = waiting < OUTPUT_LIMIT;
+	if (!out->ok)
 		problem(verdict,
 			"output %.40s has taken no frame for %" PRIu64
 			" ms: see to its disk, its reader, or who takes from its port",

@@ -21,7 +21,6 @@ struct health_lcore {
 
 struct health_output {
 	uint64_t waiting_ms; /* how long frames have been offered and none was taken */
-	bool ended;          /* by an error */
 	bool ok;
 };
 

@@ -396,7 +396,6 @@ add_health_outputs(
 			return;
 		rte_tel_data_add_dict_string(d, "name", sink_config(sink)->outputs[i].name);
 		add_number(d, "waiting_milliseconds", output->waiting_ms);
-		add_number(d, "ended", output->ended);
 		add_number(d, "ok", output->ok);
 		add_element(list, i, d);
 	}
