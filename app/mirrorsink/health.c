@@ -11,7 +11,7 @@
 #define MS_NS         UINT64_C(1000000)
 #define SECOND_NS     UINT64_C(1000000000)
 #define LCORE_LIMIT   SECOND_NS
-#define OUTPUT_LIMIT  (2 * SECOND_NS) /* a file's buffer waits for some 100 ms by itself */
+#define OUTPUT_LIMIT  (3 * SECOND_NS) /* a file's buffer waits for a second by itself */
 #define QUIET_LIMIT   SECOND_NS
 #define CONTROL_LIMIT (5 * SECOND_NS)
 #define ABSENCE_LIMIT (120 * SECOND_NS) /* a reload of large documents takes seconds */
@@ -77,8 +77,11 @@ sample_flow(struct flow *flow, const struct ms_output_ledger *ledger, uint64_t g
 
 	flow->outstanding = offered > settled;
 	flow->quiet_ns = offered != flow->offered ? 0 : flow->quiet_ns + gap;
-	/* what was dropped a while ago, when nothing has come since, says nothing about now */
-	if (taken != flow->taken || (!flow->outstanding && flow->quiet_ns >= QUIET_LIMIT)) {
+	/*
+	 * Frames of a file that could not be brought to disk are taken back, which is no progress.
+	 * And what was dropped a while ago, when nothing has come since, says nothing about now.
+	 */
+	if (taken > flow->taken || (!flow->outstanding && flow->quiet_ns >= QUIET_LIMIT)) {
 		flow->settled = settled;
 		flow->waiting_ns = 0;
 	} else if (offered > flow->settled) {
@@ -181,11 +184,8 @@ judge_output(const struct sink *sink, uint16_t i, struct health_verdict *verdict
 	const char *name = sink_config(sink)->outputs[i].name;
 	uint64_t waiting = 0;
 
-	for (uint16_t l = 0; l < sink->lanes_n; l++) {
-		const struct flow *flow = &sink->health->flows[l][i];
-
-		waiting = RTE_MAX(waiting, flow->waiting_ns);
-	}
+	for (uint16_t l = 0; l < sink->lanes_n; l++)
+		waiting = RTE_MAX(waiting, sink->health->flows[l][i].waiting_ns);
 	out->waiting_ms = waiting / MS_NS;
 	out->ok = waiting < OUTPUT_LIMIT;
 	if (!out->ok)

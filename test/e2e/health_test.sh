@@ -34,10 +34,10 @@ judge.write_pcap(f"{sys.argv[1]}/few.pcap", made[:30])
 END
 endless=--vdev=net_pcap0,rx_pcap=$work/in.pcap,infinite_rx=1
 
-# health RUN STATUS [PATTERN]: what mirrorctl health says within 5 seconds, and how it ends.
+# health RUN STATUS [PATTERN]: what mirrorctl health says within 8 seconds, and how it ends.
 health()
 {
-	local end=$((SECONDS + 5)) status
+	local end=$((SECONDS + 8)) status
 
 	while :; do
 		status=0
