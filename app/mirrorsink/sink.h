@@ -221,10 +221,10 @@ struct sink {
 	struct sink_dedup *dedups[SINK_RX_MAX]; /* by lane; NULL: off */
 	struct sink_files *files; /* what outputs_open() opened and nobody has taken over yet */
 	uint64_t buffer_memory[MS_OUTPUTS_MAX]; /* of files, bytes in all lanes */
-	struct sink_rotation *rotations; /* of outputs that rotate */
-	int summary_fd;                  /* -1: none */
-	bool stdout_taken;               /* an output writes to standard output */
-	_Atomic(int) stage;              /* enum sink_stage; ctl: rw, lcores: ro */
+	struct sink_rotation *rotations;        /* of outputs that rotate */
+	int summary_fd;                         /* -1: none */
+	bool stdout_taken;                      /* an output writes to standard output */
+	_Atomic(int) stage;                     /* enum sink_stage; ctl: rw, lcores: ro */
 	struct sink_budget budget;
 	uint64_t start_ns; /* monotonic */
 	struct sink_plug plug;
