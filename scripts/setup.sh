@@ -18,8 +18,8 @@ demo=("${build[@]}" python3)
 # Network namespaces and tools that look at the results from outside; dpdk-dev has the telemetry
 # client, python3-botocore the EC2 API's model, against which our reader of AWS documents is held,
 # suricata is the IDS that the sink feeds, and openssl makes the certificate that it sees.
-test=("${build[@]}" libcmocka-dev dpdk-dev iproute2 ethtool iputils-ping procps tcpdump tshark
-	jq python3-scapy python3-botocore suricata openssl)
+test=("${build[@]}" libcmocka-dev libfuse3-dev fuse3 e2fsprogs dpdk-dev iproute2 ethtool
+	iputils-ping procps tcpdump tshark jq python3-scapy python3-botocore suricata openssl)
 
 # libclang-rt-14-dev: the sanitizers' run-time; binutils: nm and objdump for the hot path's check.
 ci=("${test[@]}" clang clang-format clang-tidy libclang-rt-14-dev binutils shellcheck codespell

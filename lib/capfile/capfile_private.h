@@ -244,6 +244,7 @@ struct ms_capfile {
 	struct ms_capfile_file **at_of; /* of each stream, the one that takes buffers, or NULL */
 	uint64_t retry;                 /* when refusing ends, CLOCK_MONOTONIC; UINT64_MAX: never */
 	bool full;                      /* the disk was: more than the least must be free */
+	uint32_t barren;                /* files that failed without a frame, one after the other */
 	struct ms_capfile_ring ring;
 	/* ctl: rw, writer: rw, under the lock */
 	pthread_mutex_t lock;

@@ -6,7 +6,8 @@
  *
  * A file that fails is cut back to what was written, and what comes after is counted by the reason;
  * the owner is told, ends it, and begins the next. If the next will fail as well, for want of
- * space or because it can't be opened, the owner refuses frames for a second first.
+ * space, because it can't be opened, or as the last few did at once, the owner refuses frames for a
+ * second first.
  */
 #include "capfile_private.h"
 
@@ -24,6 +25,7 @@
 
 #define RETRY_NS      UINT64_C(1000000000)
 #define JOIN_SLEEP_NS 1000000
+#define BARREN_MAX    3u /* files in a row that fail before they hold a frame */
 
 static enum ms_drop
 drop_reason(int error)
@@ -51,7 +53,8 @@ fail(struct ms_capfile *file, struct ms_capfile_file *f, int error)
 		file->error = error;
 	if (reason == MS_DROP_DISK_FULL)
 		file->full = true;
-	if (!more || reason == MS_DROP_DISK_FULL || f->frames == 0) {
+	file->barren = f->frames == 0 ? file->barren + 1 : 0;
+	if (!more || reason == MS_DROP_DISK_FULL || f->fd < 0 || file->barren > BARREN_MAX) {
 		file->retry = more ? ms_capfile_clock() + RETRY_NS : UINT64_MAX;
 		atomic_store_explicit(&file->refusing, reason + 1, memory_order_relaxed);
 	}
@@ -144,7 +147,7 @@ finish(struct ms_capfile *file, struct ms_capfile_file *f)
 		error = ms_capfile_file_cut(f);
 	if (error != 0 && f->error == 0)
 		f->error = error;
-	if (f->fd < 0 || !f->regular)
+	if (f->fd < 0 || !f->regular || f->whole == 0)
 		end_file(file, f, 0);
 	else if (!f->direct || !ms_capfile_ring_sync(file, f))
 		end_file(file, f, fdatasync(f->fd) < 0 ? -errno : 0);
