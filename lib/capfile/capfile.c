@@ -64,7 +64,9 @@ set_options(struct ms_capfile *file, const struct ms_capfile_options *options)
 	file->sha256 = options->sha256;
 	file->application = options->application;
 	file->rotate_bytes = options->rotate_bytes;
+	file->rotate_packets = options->rotate_packets;
 	file->rotate_ns = options->rotate_ns;
+	file->rotate_aligned = options->rotate_aligned;
 	file->min_free = options->min_free;
 	file->ops = options->ops;
 	file->arg = options->arg;

@@ -253,15 +253,27 @@ ms_capfile_second(struct ms_capfile *file, uint64_t timestamp)
 	return timestamp;
 }
 
+/* The multiple of rotate_ns that the clock has come to. */
+static uint64_t
+period(const struct ms_capfile *file)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	return ((uint64_t)t.tv_sec * NS_PER_SECOND + (uint64_t)t.tv_nsec) / file->rotate_ns;
+}
+
 /* A file that holds no frame yet stays, however old it is. */
 static void
 rotate_by_time(struct ms_capfile *file, uint64_t now)
 {
 	struct ms_capfile_stream *stream = file->stream;
 
+	if (file->rotate_aligned)
+		now = period(file);
 	if (stream->started == 0 || !ms_capfile_has_frames(file))
 		stream->started = now;
-	else if (now - stream->started >= file->rotate_ns)
+	else if (now - stream->started >= (file->rotate_aligned ? 1 : file->rotate_ns))
 		ms_capfile_finish(file, false);
 }
 

@@ -205,12 +205,29 @@ burst(struct ms_capfile *file, const struct ms_frame *frames, uint16_t n, uint32
 }
 
 static void
-burst_to_all(struct ms_capfile *file, const struct ms_frame *frames, uint16_t n, uint32_t mask)
+burst_in_format(struct ms_capfile *file, const struct ms_frame *frames, uint16_t n, uint32_t mask)
 {
 	if (file->sessions != NULL)
 		burst(file, frames, n, mask, true);
 	else
 		burst(file, frames, n, mask, false);
+}
+
+/* To the current stream; where packets are counted in parts that can fill a file, and no more. */
+static void
+burst_to_all(struct ms_capfile *file, const struct ms_frame *frames, uint16_t n, uint32_t mask)
+{
+	uint16_t part;
+
+	if (likely(file->rotate_packets == 0)) {
+		burst_in_format(file, frames, n, mask);
+		return;
+	}
+	for (; n > 0; frames += part, n -= part) {
+		part = RTE_MIN(n, ms_capfile_frames_left(file));
+		burst_in_format(file, frames, part, mask);
+		ms_capfile_finish_full(file);
+	}
 }
 
 /* Frames of one session that follow each other go to its file together. */

@@ -152,7 +152,8 @@ struct ms_capfile_stream {
 	uint64_t handed_over; /* bytes of this file that were, and its frames */
 	uint64_t frames;
 	uint64_t dropped;    /* while this file was the current one */
-	uint64_t started;    /* when ms_capfile_flush() first saw this file; 0: not yet */
+	uint64_t started;    /* when, or aligned: in which period, ms_capfile_flush() first saw this
+	                      * file; 0: not yet */
 	uint64_t buffers;    /* handed over in all */
 	uint64_t flush_seen; /* when ms_capfile_flush() first saw that number, and which */
 	uint64_t flush_count;
@@ -221,7 +222,9 @@ struct ms_capfile {
 	const char *application;
 	uint64_t flush_ns;
 	uint64_t rotate_bytes;
+	uint64_t rotate_packets;
 	uint64_t rotate_ns;
+	bool rotate_aligned;
 	uint64_t min_free;
 	bool cached;
 	bool sha256;
@@ -350,6 +353,12 @@ bool ms_capfile_turn(struct ms_capfile *file);
 bool ms_capfile_finish(struct ms_capfile *file, bool abandon);
 
 bool ms_capfile_has_frames(const struct ms_capfile *file);
+
+/* Frames that may follow before ms_capfile_finish_full() must be asked: at least one. */
+uint64_t ms_capfile_frames_left(const struct ms_capfile *file);
+
+/* Begins to turn to the next file if this one holds rotate_packets. */
+void ms_capfile_finish_full(struct ms_capfile *file);
 
 /* Bytes that the file may still grow by until rotate_bytes. Nothing is aside. */
 uint64_t ms_capfile_left(const struct ms_capfile *file);

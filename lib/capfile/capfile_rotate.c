@@ -146,12 +146,36 @@ ms_capfile_turn(struct ms_capfile *file)
 	       (stream->phase != MS_CAPFILE_HEADER || begin_file(file));
 }
 
-bool
-ms_capfile_has_frames(const struct ms_capfile *file)
+static uint64_t
+frames_of(const struct ms_capfile *file)
 {
 	const struct ms_capfile_stream *stream = file->stream;
 
-	return stream->frames + (stream->buffer != NULL ? stream->cursor.frames : 0) > 0;
+	return stream->frames + (stream->buffer != NULL ? stream->cursor.frames : 0);
+}
+
+bool
+ms_capfile_has_frames(const struct ms_capfile *file)
+{
+	return frames_of(file) > 0;
+}
+
+/* Between two files there may be the last one's frames to see, and these say nothing. */
+uint64_t
+ms_capfile_frames_left(const struct ms_capfile *file)
+{
+	uint64_t frames = frames_of(file);
+
+	return file->stream->phase == MS_CAPFILE_RECORDS && frames < file->rotate_packets
+	               ? file->rotate_packets - frames
+	               : 1;
+}
+
+void
+ms_capfile_finish_full(struct ms_capfile *file)
+{
+	if (file->stream->phase == MS_CAPFILE_RECORDS && frames_of(file) >= file->rotate_packets)
+		ms_capfile_finish(file, false);
 }
 
 uint64_t

@@ -75,11 +75,14 @@ struct ms_capfile_options {
 	bool sha256;             /* hash each regular file while it is written, for ops->finished */
 	/*
 	 * Rotation, for descriptors of regular files: the next file begins before this one would
-	 * hold more than rotate_bytes (statistics at its end not counted), or when it is rotate_ns
-	 * old and holds a frame; 0: never. Needs ops.
+	 * hold more than rotate_bytes (statistics at its end not counted), when it holds
+	 * rotate_packets, or when it is rotate_ns old and holds a frame; 0: never. Aligned: not
+	 * when it is so old, but when CLOCK_REALTIME comes to a multiple of rotate_ns. Needs ops.
 	 */
 	uint64_t rotate_bytes;
+	uint64_t rotate_packets;
 	uint64_t rotate_ns;
+	bool rotate_aligned;
 	/*
 	 * A file for each session, up to max_open of them open at once (0: 64; 1024 at most): the
 	 * one that got no frame for longest ends when another is needed, and its session begins a
