@@ -11,6 +11,7 @@
 #include <rte_timer.h>
 
 #include "health.h"
+#include "outputs.h"
 #include "own_ports.h"
 #include "plug.h"
 #include "reload.h"
@@ -18,6 +19,9 @@
 #define SECOND_NS UINT64_C(1000000000)
 #define MS_NS     UINT64_C(1000000)
 #define LOOK_NS   (SECOND_NS / 5) /* how often ports and lcores are looked at */
+#define BUSY_NS   (20 * MS_NS)    /* and how often commands at the end */
+
+#define COMMANDS_SECONDS 30 /* that they may take once all else has ended */
 
 static void
 wanted_signals(sigset_t *set)
@@ -157,8 +161,20 @@ control_stop(struct sink *sink)
 	for (uint16_t i = 0; i < sink->lanes_n; i++) {
 		int rc = ms_lane_close(sink->lanes[i]);
 
+		sink->deserted |= rc == -ETIMEDOUT;
 		if (rc != 0)
 			ok = cli_wrong("an output did not end cleanly: %s", strerror(-rc));
 	}
 	return ok;
+}
+
+void
+control_await_commands(const struct sink *sink)
+{
+	uint64_t end = now_ns() + COMMANDS_SECONDS * SECOND_NS;
+
+	while (outputs_commands(sink) > 0 && now_ns() < end) {
+		if (wait_signal(BUSY_NS) != 0)
+			break;
+	}
 }

@@ -18,3 +18,6 @@ void control_run(struct sink *sink);
  * Returns false after a message if an output could not be ended cleanly.
  */
 bool control_stop(struct sink *sink);
+
+/* Waits for the commands of finished files, for some seconds or until another signal comes. */
+void control_await_commands(const struct sink *sink);

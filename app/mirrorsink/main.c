@@ -114,6 +114,7 @@ run(struct sink *sink)
 	report_print(sink, &totals, sink->stdout_taken ? stderr : stdout);
 	if (sink->summary_fd >= 0)
 		ok &= report_summary(sink, &totals, sink->summary_fd);
+	control_await_commands(sink);
 	return ok && totals_balanced(sink, &totals) ? EXIT_SUCCESS : CLI_EXIT_FAILED;
 }
 
@@ -144,6 +145,7 @@ main(int argc, char **argv)
 	if (sink.options.explain != NULL)
 		return explain(&sink.options, config);
 
+	sched_getaffinity(0, sizeof(sink.cpus), &sink.cpus);
 	control_block_signals();
 	if (!eal_start(eal_argc, argv)) {
 		ms_config_free(config);

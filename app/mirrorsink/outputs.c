@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Opens output files in two steps: first all are opened as they are, then, when nothing else can be
- * wrong any more, they are emptied. A command line that fails changes no file.
+ * The files of outputs, in two steps: first all are opened, under temporary names or as they are,
+ * then, when nothing else can be wrong any more, what was there may change. A command line that
+ * fails changes no file. From then on lib/filestore has them, and is looked after once a while.
  */
 #include "outputs.h"
 
@@ -13,155 +14,136 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
-#include <bsd/string.h>
+#include <rte_errno.h>
 
 #include "ports.h"
 
 #define PATH_ROOM        4096
 #define LANE_BUFFERS_MIN (2u << 20) /* one is filled while the other is written */
 
-/* One open file. */
-struct sink_file {
-	char path[PATH_ROOM];
-	int fd; /* -1: handed on */
-	bool made;
-	bool regular;
-	dev_t device;
-	ino_t inode;
-	struct sink_file *next;
-};
-
-/* What the writer of a regular file needs to open the next one. Owned by sink.rotations. */
-struct sink_rotation {
-	struct sink_rotation *next;
-	char *name; /* of the output; own copies, since configurations go at a reload */
-	char *path;
-	uint16_t lane;
-	uint16_t lanes_n;
-	char latest[PATH_ROOM]; /* the file that was opened last; writer's thread */
-};
-
-/* All of them: a list for each output, lane 0 first, and the summary. */
+/* What was opened and nobody has taken over yet; -1: nothing. */
 struct sink_files {
-	struct sink_file *first;
-	struct sink_file **last;
-	struct sink_file *of[MS_OUTPUTS_MAX][SINK_RX_MAX];
+	int fds[MS_OUTPUTS_MAX][SINK_RX_MAX];
+	int summary;
+	bool summary_made;
 };
 
-/* Puts mark and number before the extension. Returns as snprintf() does. */
-static int
-insert_number(const char *path, const char *mark, unsigned int number, char *out)
-{
-	const char *dot = strrchr(path, '.');
-
-	if (dot == NULL || strchr(dot, '/') != NULL)
-		dot = path + strlen(path);
-	return snprintf(out, PATH_ROOM, "%.*s%s%u%s", (int)(dot - path), path, mark, number, dot);
-}
-
-/* Puts the lane's number in: for {worker}, or before the extension if several lanes need it. */
+/* Does an output of before write this very file? Pipes and devices may be shared. */
 static bool
-expand_worker(const char *name, const char *path, uint16_t lane, uint16_t lanes, char *out)
+is_taken(const struct sink_files *files, int fd)
 {
-	const char *brace = strchr(path, '{');
-	int n;
+	struct stat st, other;
 
-	if (brace != NULL && strncmp(brace, "{worker}", 8) == 0)
-		n = snprintf(
-			out, PATH_ROOM, "%.*s%u%s", (int)(brace - path), path, lane, brace + 8);
-	else if (lanes == 1)
-		n = snprintf(out, PATH_ROOM, "%s", path);
-	else
-		n = insert_number(path, "-w", lane, out);
-	brace = strchr(out, '{');
-	if (brace != NULL)
-		return cli_wrong(
-			"output %s: %s: '%s' is not known: only {worker}, once", name, path, brace);
-	return n < PATH_ROOM || cli_wrong("%s: the path is too long", name);
-}
+	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
+		return false;
+	for (uint32_t i = 0; i < MS_OUTPUTS_MAX; i++) {
+		for (uint16_t lane = 0; lane < SINK_RX_MAX; lane++) {
+			int one = files->fds[i][lane];
 
-static bool
-expand_time(const char *name, const char *path, char *out)
-{
-	time_t now = time(NULL);
-	struct tm tm;
-
-	if (strchr(path, '%') == NULL) {
-		strlcpy(out, path, PATH_ROOM);
-		return true;
-	}
-	localtime_r(&now, &tm);
-	return strftime(out, PATH_ROOM, path, &tm) > 0 ||
-	       cli_wrong("%s: %s: the path is too long", name, path);
-}
-
-/* Another output's file; special files such as /dev/null may be shared. */
-static bool
-is_taken(const struct sink_files *files, const struct sink_file *file)
-{
-	for (const struct sink_file *f = files->first; f != NULL; f = f->next) {
-		if (file->regular && f->device == file->device && f->inode == file->inode)
-			return true;
+			if (one >= 0 && one != fd && fstat(one, &other) == 0 &&
+				other.st_dev == st.st_dev && other.st_ino == st.st_ino)
+				return true;
+		}
 	}
 	return false;
 }
 
-/* Opens without changing what is there. NULL after a message. */
-static struct sink_file *
-open_file(struct sink_files *files, const char *name, const char *path)
+static void
+report(void *arg, const char *text)
 {
-	struct sink_file *file = calloc(1, sizeof(*file));
-	struct stat st;
-
-	if (file == NULL) {
-		cli_wrong("out of memory");
-		return NULL;
-	}
-	strlcpy(file->path, path, sizeof(file->path));
-	file->fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-	file->made = file->fd >= 0;
-	if (file->fd < 0 && errno == EEXIST)
-		file->fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (file->fd < 0 || fstat(file->fd, &st) != 0) {
-		cli_wrong("%s: cannot write '%s': %s", name, path, strerror(errno));
-		goto fail;
-	}
-	file->regular = S_ISREG(st.st_mode);
-	file->device = st.st_dev;
-	file->inode = st.st_ino;
-	if (is_taken(files, file)) {
-		cli_wrong("%s: '%s' is the file of another output already", name, path);
-		goto fail;
-	}
-	*files->last = file;
-	files->last = &file->next;
-	return file;
-fail:
-	if (file->fd >= 0)
-		close(file->fd);
-	free(file);
-	return NULL;
+	warnx("%s", text);
 }
 
 static bool
-open_output(struct sink *sink, uint32_t i, uint16_t lane)
+is_series(const struct ms_config_store *store)
+{
+	return store->rotate_bytes != 0 || store->rotate_seconds != 0 || store->rotate_packets != 0;
+}
+
+/* The command with its end; to be freed. NULL: there is none, or no memory. */
+static char **
+command_of(const struct ms_config_store *store)
+{
+	char **argv =
+		store->on_rotate_n > 0 ? calloc(store->on_rotate_n + 1, sizeof(char *)) : NULL;
+
+	for (uint32_t i = 0; argv != NULL && i < store->on_rotate_n; i++)
+		argv[i] = store->on_rotate[i];
+	return argv;
+}
+
+/* Sets up the store of an output's files. */
+static bool
+create_store(
+	struct sink *sink, const struct ms_config_output *output, const char *place, uint32_t i)
+{
+	const struct ms_config_store *store = &output->store;
+	const char *unknown = ms_filestore_unknown_field(output->path, false);
+	char **argv = command_of(store);
+	struct ms_filestore_options options = {
+		.output = output->name,
+		.path = output->path,
+		.lanes = sink->lanes_n,
+		.series = is_series(store),
+		.manifest = output->origin.line != 0, /* -w is for one file, and leaves one */
+		.sha256 = store->sha256,
+		.keep = {store->keep_files, store->keep_bytes, store->keep_seconds,
+			store->min_free},
+		.on_rotate = argv,
+		.on_rotate_jobs = store->on_rotate_jobs,
+		.cpus = sink->cpus,
+		.registry = sink->registry,
+		.reporter = {.report = report},
+	};
+
+	if (unknown != NULL) {
+		free(argv);
+		return cli_wrong("%s: %s: '%s' is not known: only {worker} and {seq}", place,
+			output->path, unknown);
+	}
+	if (argv != NULL || store->on_rotate_n == 0)
+		sink->stores[i] = ms_filestore_create(&options);
+	else
+		rte_errno = ENOMEM;
+	free(argv);
+	return sink->stores[i] != NULL ||
+	       cli_wrong("%s: %s: %s", place, output->path, rte_strerror(rte_errno));
+}
+
+static bool
+open_output(struct sink *sink, uint32_t i)
 {
 	const struct ms_config_output *output = &sink_config(sink)->outputs[i];
-	char timed[PATH_ROOM], path[PATH_ROOM], place[OUTPUTS_PLACE];
+	char place[OUTPUTS_PLACE];
 
 	outputs_place(output, place, sizeof(place));
 	if (output->buffer_memory != 0 && output->buffer_memory / sink->lanes_n < LANE_BUFFERS_MIN)
 		return cli_wrong("%s: BufferMemory is %" PRIu64
 				 " bytes for %u lcores that write; give it 2MiB for each at least",
 			place, output->buffer_memory, sink->lanes_n);
-	if (!expand_time(place, output->path, timed) ||
-		!expand_worker(place, timed, lane, sink->lanes_n, path))
+	if (!create_store(sink, output, place, i))
 		return false;
-	sink->files->of[i][lane] = open_file(sink->files, place, path);
-	return sink->files->of[i][lane] != NULL;
+	for (uint16_t lane = 0; lane < sink->lanes_n; lane++) {
+		int fd = ms_filestore_open(sink->stores[i], lane, MS_SESSION_NONE);
+
+		if (fd == -EBUSY)
+			return cli_wrong(
+				"%s: '%s' is the file of another output or process already", place,
+				output->path);
+		if (fd == -ESPIPE)
+			return cli_wrong("%s: '%s' is no regular file and can't be rotated", place,
+				output->path);
+		if (fd < 0)
+			return cli_wrong(
+				"%s: cannot write '%s': %s", place, output->path, strerror(-fd));
+		sink->files->fds[i][lane] = fd;
+		if (is_taken(sink->files, fd))
+			return cli_wrong("%s: '%s' is the file of another output already", place,
+				output->path);
+	}
+	return true;
 }
 
 /* Standard output has one writer, and a terminal is no place for a capture. */
@@ -192,6 +174,20 @@ outputs_place(const struct ms_config_output *output, char *out, size_t room)
 			output->origin.column, output->name);
 }
 
+/* Opens without changing what is there. */
+static bool
+open_summary(struct sink_files *files, const char *path)
+{
+	files->summary = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	files->summary_made = files->summary >= 0;
+	if (files->summary < 0 && errno == EEXIST)
+		files->summary = open(path, O_WRONLY | O_CLOEXEC);
+	if (files->summary < 0)
+		return cli_wrong("--summary: cannot write '%s': %s", path, strerror(errno));
+	return !is_taken(files, files->summary) ||
+	       cli_wrong("--summary: '%s' is the file of an output already", path);
+}
+
 bool
 outputs_open(struct sink *sink)
 {
@@ -199,156 +195,99 @@ outputs_open(struct sink *sink)
 	bool ok = true;
 
 	sink->summary_fd = -1;
-	sink->files = calloc(1, sizeof(*sink->files));
+	sink->files = malloc(sizeof(*sink->files));
 	if (sink->files == NULL)
 		return cli_wrong("out of memory");
-	sink->files->last = &sink->files->first;
+	memset(sink->files, 0xff, sizeof(*sink->files)); /* no descriptor anywhere */
+	sink->files->summary_made = false;
 	for (uint32_t i = 0; ok && i < config->outputs_n; i++) {
 		if (config->outputs[i].path == NULL)
 			continue;
-		if (strcmp(config->outputs[i].path, "-") == 0) {
-			ok = take_stdout(sink);
-			continue;
-		}
-		for (uint16_t lane = 0; ok && lane < sink->lanes_n; lane++)
-			ok = open_output(sink, i, lane);
+		ok = strcmp(config->outputs[i].path, "-") == 0 ? take_stdout(sink)
+		                                               : open_output(sink, i);
 	}
-	if (ok && sink->options.summary != NULL) {
-		struct sink_file *file = open_file(sink->files, "--summary", sink->options.summary);
-
-		ok = file != NULL;
-	}
+	if (ok && sink->options.summary != NULL)
+		ok = open_summary(sink->files, sink->options.summary);
 	if (!ok)
 		outputs_abandon(sink);
 	return ok;
 }
 
-static void
-free_files(struct sink *sink, bool unlink_made)
-{
-	struct sink_file *file = sink->files->first, *next;
-
-	for (; file != NULL; file = next) {
-		next = file->next;
-		if (file->fd >= 0)
-			close(file->fd);
-		if (unlink_made && file->made)
-			unlink(file->path);
-		free(file);
-	}
-	free(sink->files);
-	sink->files = NULL;
-}
-
 void
 outputs_abandon(struct sink *sink)
 {
-	if (sink->files != NULL)
-		free_files(sink, true);
-}
+	struct sink_files *files = sink->files;
 
-/*
- * Opens the next file of an output. A name that is taken, since the path does not tell
- * the two apart, gets a number before its extension. Writer's thread of a capfile.
- */
-static int
-open_next(void *arg, uint32_t session)
-{
-	struct sink_rotation *rotation = arg;
-	char timed[PATH_ROOM], path[PATH_ROOM], numbered[PATH_ROOM];
-	int fd;
-
-	if (!expand_time(rotation->name, rotation->path, timed) ||
-		!expand_worker(rotation->name, timed, rotation->lane, rotation->lanes_n, path))
-		return -ENAMETOOLONG;
-	strlcpy(numbered, path, sizeof(numbered));
-	for (unsigned int i = 2;; i++) {
-		fd = open(numbered, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-		if (fd >= 0 || errno != EEXIST)
-			break;
-		insert_number(path, "-", i, numbered);
+	if (files == NULL)
+		return;
+	for (uint32_t i = 0; i < MS_OUTPUTS_MAX; i++) {
+		if (sink->stores[i] != NULL)
+			ms_filestore_abandon(sink->stores[i]);
+		for (uint16_t lane = 0; lane < SINK_RX_MAX; lane++) {
+			if (files->fds[i][lane] >= 0)
+				close(files->fds[i][lane]);
+		}
 	}
-	if (fd < 0)
-		cli_wrong("output %s: cannot write '%s': %s", rotation->name, numbered,
-			strerror(errno));
-	strlcpy(rotation->latest, numbered, sizeof(rotation->latest));
-	return fd >= 0 ? fd : -errno;
+	if (files->summary >= 0)
+		close(files->summary);
+	if (files->summary_made)
+		unlink(sink->options.summary);
+	free(files);
+	sink->files = NULL;
 }
 
-static void
-close_file(void *arg, int fd, const struct ms_capfile_finished *file)
+size_t
+outputs_commands(const struct sink *sink)
 {
-	const struct sink_rotation *rotation = arg;
+	size_t commands = 0;
 
-	close(fd);
-	if (file->bytes == 0) /* there was no space even for a header */
-		unlink(rotation->latest);
-}
-
-/* Sets up what comes after the first file, and rotation as the output asks for it. */
-static bool
-rotate(struct sink *sink, const struct ms_config_output *output, const struct sink_file *file,
-	uint16_t lane, struct ms_capfile_options *options)
-{
-	static const struct ms_capfile_ops ops = {.open = open_next, .finished = close_file};
-	struct sink_rotation *rotation;
-
-	if (!file->regular && output->rotate_bytes == 0 && output->rotate_seconds == 0)
-		return true;
-	if (!file->regular)
-		return cli_wrong("output %s: '%s' is no regular file and can't be rotated",
-			output->name, file->path);
-	rotation = calloc(1, sizeof(*rotation));
-	if (rotation == NULL)
-		return cli_wrong("out of memory");
-	rotation->next = sink->rotations;
-	sink->rotations = rotation;
-	rotation->name = strdup(output->name);
-	rotation->path = strdup(output->path);
-	rotation->lane = lane;
-	rotation->lanes_n = sink->lanes_n;
-	options->rotate_bytes = output->rotate_bytes;
-	options->rotate_ns = output->rotate_seconds * UINT64_C(1000000000);
-	options->ops = &ops;
-	options->arg = rotation;
-	return (rotation->name != NULL && rotation->path != NULL) || cli_wrong("out of memory");
+	for (uint32_t i = 0; i < MS_OUTPUTS_MAX; i++) {
+		if (sink->stores[i] != NULL)
+			commands += ms_filestore_commands(sink->stores[i]);
+	}
+	return commands;
 }
 
 void
 outputs_end(struct sink *sink)
 {
-	struct sink_rotation *rotation = sink->rotations, *next;
-
-	for (; rotation != NULL; rotation = next) {
-		next = rotation->next;
-		free(rotation->name);
-		free(rotation->path);
-		free(rotation);
+	for (uint32_t i = 0; i < MS_OUTPUTS_MAX; i++) {
+		/* a writer that hangs in the kernel may come back, and look for it */
+		if (sink->stores[i] != NULL && !sink->deserted)
+			ms_filestore_free(sink->stores[i]);
 	}
 }
 
 static bool
 add_file(struct sink *sink, const struct ms_config_output *output, uint32_t i, uint16_t lane)
 {
+	struct ms_filestore *store = sink->stores[i];
 	struct ms_capfile_options options = {
 		.format = output->type == MS_OUTPUT_PCAP ? MS_CAPFILE_PCAP : MS_CAPFILE_PCAPNG,
 		.outer = output->outer,
 		.wait = sink->wait,
 		.snaplen = output->snaplen,
 		.buffer_memory = output->buffer_memory / sink->lanes_n,
-		.min_free = output->min_free,
-		.application = "mirrorsink " MS_VERSION};
-	struct sink_file *file = sink->files->of[i][lane];
-	int fd = file != NULL ? file->fd : STDOUT_FILENO;
-	char way[256];
+		.min_free = output->store.min_free,
+		.application = "mirrorsink " MS_VERSION,
+		.sha256 = output->store.sha256,
+		.rotate_bytes = output->store.rotate_bytes,
+		.rotate_packets = output->store.rotate_packets,
+		.rotate_ns = output->store.rotate_seconds * UINT64_C(1000000000),
+		.rotate_aligned = output->store.rotate_aligned};
+	int fd = store != NULL ? sink->files->fds[i][lane] : STDOUT_FILENO;
+	char path[PATH_ROOM], way[256];
 	int rc;
 
-	if (file != NULL)
-		warnx("output %s writes %s", output->name, file->path);
-	if (file != NULL && !rotate(sink, output, file, lane, &options))
-		return false;
-	if (file != NULL)
-		file->fd = -1;
+	if (store != NULL) {
+		/* a pipe is one file, and ends with its reader */
+		if (!ms_filestore_is_in_place(store, fd))
+			options.ops = &ms_filestore_ops;
+		options.arg = ms_filestore_lane(store, lane);
+		sink->files->fds[i][lane] = -1;
+		ms_filestore_path(store, fd, path, sizeof(path));
+		warnx("output %s writes %s", output->name, path);
+	}
 	rc = ms_lane_add_file(sink->lanes[lane], fd, &options, sink->registry);
 	if (rc != 0)
 		return cli_wrong("output %s: %s", output->name, strerror(-rc));
@@ -359,20 +298,30 @@ add_file(struct sink *sink, const struct ms_config_output *output, uint32_t i, u
 	return true;
 }
 
+/* From here on what was there may change. */
+static bool
+begin_files(struct sink *sink)
+{
+	int rc = 0;
+
+	for (uint32_t i = 0; rc == 0 && i < MS_OUTPUTS_MAX; i++) {
+		if (sink->stores[i] != NULL)
+			rc = ms_filestore_begin(sink->stores[i]);
+	}
+	if (rc != 0)
+		return cli_wrong("cannot begin to write files: %s", strerror(-rc));
+	sink->summary_fd = sink->files->summary;
+	sink->files->summary = -1;
+	return sink->summary_fd < 0 || ftruncate(sink->summary_fd, 0) == 0 || errno == EINVAL ||
+	       cli_wrong("cannot empty '%s': %s", sink->options.summary, strerror(errno));
+}
+
 bool
 outputs_begin(struct sink *sink)
 {
 	const struct ms_config *config = sink_config(sink);
-	bool ok = true;
+	bool ok = begin_files(sink);
 
-	for (struct sink_file *f = sink->files->first; f != NULL; f = f->next) {
-		if (f->regular && ftruncate(f->fd, 0) != 0)
-			return cli_wrong("cannot empty '%s': %s", f->path, strerror(errno));
-		if (sink->options.summary != NULL && f->next == NULL) {
-			sink->summary_fd = f->fd; /* it was opened last */
-			f->fd = -1;
-		}
-	}
 	for (uint16_t lane = 0; lane < sink->lanes_n; lane++) {
 		for (uint32_t i = 0; ok && i < config->outputs_n; i++) {
 			const struct ms_config_output *output = &config->outputs[i];
@@ -385,7 +334,9 @@ outputs_begin(struct sink *sink)
 				ok = add_file(sink, output, i, lane);
 		}
 	}
-	if (ok)
-		free_files(sink, false);
+	if (ok) {
+		free(sink->files);
+		sink->files = NULL;
+	}
 	return ok;
 }

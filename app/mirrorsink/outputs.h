@@ -18,8 +18,12 @@ bool outputs_open(struct sink *sink);
 /* Removes the files that outputs_open() made, and closes all. */
 void outputs_abandon(struct sink *sink);
 
-/* Empties the files and hands them to their lanes, with the ports and nulls in between. */
+/* Recovers files that a crash has left, and hands the new ones to their lanes, with the ports and
+ * nulls in between. */
 bool outputs_begin(struct sink *sink);
 
-/* Frees what rotation needed; the lanes are closed. */
+/* How many commands of finished files wait or run. */
+size_t outputs_commands(const struct sink *sink);
+
+/* Forgets the files; the lanes are closed. */
 void outputs_end(struct sink *sink);

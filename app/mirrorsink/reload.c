@@ -51,11 +51,11 @@ same_outputs(const struct ms_config *a, const struct ms_config *b)
 		const struct ms_config_output *x = &a->outputs[i], *y = &b->outputs[i];
 
 		if (x->type != y->type || x->snaplen != y->snaplen || x->outer != y->outer ||
-			x->rotate_bytes != y->rotate_bytes ||
-			x->buffer_memory != y->buffer_memory || x->min_free != y->min_free ||
-			x->rotate_seconds != y->rotate_seconds || !same_text(x->name, y->name) ||
-			!same_text(x->path, y->path) || !same_text(x->interface, y->interface) ||
-			!same_ports(x, y) || !same_tenant(x, y))
+			x->buffer_memory != y->buffer_memory ||
+			!ms_config_store_equal(&x->store, &y->store) ||
+			!same_text(x->name, y->name) || !same_text(x->path, y->path) ||
+			!same_text(x->interface, y->interface) || !same_ports(x, y) ||
+			!same_tenant(x, y))
 			return false;
 	}
 	return true;

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdalign.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -22,6 +23,7 @@
 #include "decap/ms_decap.h"
 #include "dedup/ms_dedup.h"
 #include "dispatch/ms_dispatch.h"
+#include "filestore/ms_filestore.h"
 #include "ledger/ms_ledger.h"
 #include "options.h"
 #include "output/ms_output.h"
@@ -220,11 +222,13 @@ struct sink {
 	uint16_t lanes_n;
 	struct sink_dedup *dedups[SINK_RX_MAX]; /* by lane; NULL: off */
 	struct sink_files *files; /* what outputs_open() opened and nobody has taken over yet */
-	uint64_t buffer_memory[MS_OUTPUTS_MAX]; /* of files, bytes in all lanes */
-	struct sink_rotation *rotations;        /* of outputs that rotate */
-	int summary_fd;                         /* -1: none */
-	bool stdout_taken;                      /* an output writes to standard output */
-	_Atomic(int) stage;                     /* enum sink_stage; ctl: rw, lcores: ro */
+	uint64_t buffer_memory[MS_OUTPUTS_MAX];      /* of files, bytes in all lanes */
+	struct ms_filestore *stores[MS_OUTPUTS_MAX]; /* by output; NULL: no file */
+	cpu_set_t cpus;     /* where the process could run before EAL placed its threads */
+	int summary_fd;     /* -1: none */
+	bool deserted;      /* the writer of a file was left behind */
+	bool stdout_taken;  /* an output writes to standard output */
+	_Atomic(int) stage; /* enum sink_stage; ctl: rw, lcores: ro */
 	struct sink_budget budget;
 	uint64_t start_ns; /* monotonic */
 	struct sink_plug plug;

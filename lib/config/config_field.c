@@ -137,6 +137,21 @@ config_integer(struct config_reader *r, const struct config_at *at, const char *
 }
 
 bool
+config_boolean(struct config_reader *r, const struct config_at *at, const char *key, bool *out)
+{
+	struct config_at child;
+
+	if (!member(r, at, key, &child))
+		return false;
+	if (child.value == NULL)
+		return true;
+	if (!json_is_boolean(child.value))
+		return config_fail(r, &child, "must be true or false");
+	*out = json_is_true(child.value);
+	return true;
+}
+
+bool
 config_size(struct config_reader *r, const struct config_at *at, const char *key, uint64_t max,
 	uint64_t *out)
 {

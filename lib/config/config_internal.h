@@ -155,6 +155,8 @@ bool config_integer(struct config_reader *r, const struct config_at *at, const c
 /* A number of bytes: an integer, or a string such as "2KiB". */
 bool config_size(struct config_reader *r, const struct config_at *at, const char *key, uint64_t max,
 	uint64_t *out);
+bool
+config_boolean(struct config_reader *r, const struct config_at *at, const char *key, bool *out);
 /* *out is the index into names, which NULL ends. */
 bool config_choice(struct config_reader *r, const struct config_at *at, const char *key,
 	const char *const *names, int *out);
@@ -207,6 +209,15 @@ bool config_read_source_check(struct config_reader *r, const struct config_at *t
 bool config_read_unknown_session(struct config_reader *r, const struct config_at *top);
 bool config_read_outer_fragments(struct config_reader *r, const struct config_at *top);
 bool config_read_dedup(struct config_reader *r, const struct config_at *top);
+
+/* config_store.c: of an output whose path has been read. */
+bool config_read_store(
+	struct config_reader *r, const struct config_at *at, struct ms_config_output *output);
+void config_free_store(struct ms_config_store *store);
+/* Adds its keys to an object. Returns 0 or -ENOMEM. */
+int config_put_store(json_t *object, const struct ms_config_store *store);
+/* Its keys, which only files have; NULL ends them. */
+extern const char *const config_store_keys[];
 
 /* config_tenant.c: the keys of a port's output that say how its frames tell whose they are. */
 bool config_read_tenant(

@@ -21,15 +21,14 @@ const char *const config_frames[] = {"inner", "outer", NULL};
 
 static const char *const output_keys[] = {"Name", "Type", "Path", "Port", "Ports", "Queues",
 	"Tenant", "Vxlan", "Interface", "Snaplen", "Frame", "RotateBytes", "RotateSeconds",
-	"BufferMemory", "MinFree", NULL};
+	"RotatePackets", "RotateAligned", "KeepFiles", "KeepBytes", "KeepSeconds", "MinFree",
+	"Sha256", "OnRotate", "OnRotateJobs", "BufferMemory", NULL};
 /* Those that only files have, and only ports. */
-static const char *const file_keys[] = {"Path", "Snaplen", "Frame", "RotateBytes", "RotateSeconds",
-	"BufferMemory", "MinFree", NULL};
+static const char *const file_keys[] = {"Path", "Snaplen", "Frame", "BufferMemory", NULL};
 static const char *const port_keys[] = {
 	"Port", "Ports", "Queues", "Tenant", "Vxlan", "Interface", NULL};
 
-#define ROTATE_SECONDS_MAX (366 * 86400)
-#define BUFFER_MEMORY_MAX  (UINT64_C(64) << 30)
+#define BUFFER_MEMORY_MAX (UINT64_C(64) << 30)
 
 static bool
 is_file(enum ms_output_type type)
@@ -83,7 +82,8 @@ check_output_keys(struct config_reader *r, const struct config_at *at, enum ms_o
 	if (is_file(type) &&
 		!config_require(r, at, "Path", "name the file, or \"-\" for standard output"))
 		return false;
-	if (!is_file(type) && !refuse(r, at, file_keys, type))
+	if (!is_file(type) &&
+		(!refuse(r, at, file_keys, type) || !refuse(r, at, config_store_keys, type)))
 		return false;
 	if (type == MS_OUTPUT_PORT)
 		return check_port_keys(r, at);
@@ -140,19 +140,6 @@ check_output_destination(struct config_reader *r, const struct config_at *at, ui
 	return true;
 }
 
-/* Standard output is one stream, and goes on as such. */
-static bool
-check_rotation(
-	struct config_reader *r, const struct config_at *at, const struct ms_config_output *output)
-{
-	struct config_at child =
-		config_child(at, output->rotate_bytes != 0 ? "RotateBytes" : "RotateSeconds");
-
-	return (output->rotate_bytes == 0 && output->rotate_seconds == 0) ||
-	       strcmp(output->path, "-") != 0 ||
-	       config_fail(r, &child, "standard output can't be rotated; leave the key out");
-}
-
 static bool
 read_port_name(struct config_reader *r, const struct config_at *at, void *arg)
 {
@@ -203,7 +190,6 @@ config_read_output(struct config_reader *r, const struct config_at *at, void *ar
 	int type = 0;
 	int frame = 0;
 	uint64_t snaplen = 0;
-	int64_t seconds = 0;
 
 	if (config->outputs_n == MS_OUTPUTS_MAX)
 		return config_fail(
@@ -220,10 +206,7 @@ config_read_output(struct config_reader *r, const struct config_at *at, void *ar
 		!config_string(r, at, "Path", &output->path) ||
 		!config_size(r, at, "Snaplen", MS_LENGTH_MAX, &snaplen) ||
 		!config_choice(r, at, "Frame", config_frames, &frame) ||
-		!config_size(r, at, "RotateBytes", INT64_MAX, &output->rotate_bytes) ||
-		!config_integer(r, at, "RotateSeconds", 0, ROTATE_SECONDS_MAX, &seconds) ||
-		!config_size(r, at, "BufferMemory", BUFFER_MEMORY_MAX, &output->buffer_memory) ||
-		!config_size(r, at, "MinFree", INT64_MAX, &output->min_free))
+		!config_size(r, at, "BufferMemory", BUFFER_MEMORY_MAX, &output->buffer_memory))
 		return false;
 	output->type = (enum ms_output_type)type;
 	if (output->type == MS_OUTPUT_PORT &&
@@ -231,8 +214,7 @@ config_read_output(struct config_reader *r, const struct config_at *at, void *ar
 		return false;
 	output->snaplen = (uint32_t)snaplen;
 	output->outer = frame == 1;
-	output->rotate_seconds = (uint32_t)seconds;
-	return check_rotation(r, at, output) &&
+	return config_read_store(r, at, output) &&
 	       check_output_destination(r, at, config->outputs_n - 1);
 }
 
@@ -314,6 +296,7 @@ config_free_output(struct ms_config_output *output)
 		free(output->ports[i]);
 	free(output->ports);
 	free(output->interface);
+	config_free_store(&output->store);
 }
 
 int
@@ -336,6 +319,7 @@ ms_config_add_output(struct ms_config *config, const struct ms_config_output *ou
 	added.ports = NULL;
 	added.ports_n = 0;
 	added.queues = 1;
+	added.store = (struct ms_config_store){0};
 	added.origin = origin;
 	if (!duplicate(output->name, &added.name) || !duplicate(output->path, &added.path) ||
 		!duplicate_ports(output, &added)) {

@@ -271,14 +271,10 @@ print_output(struct printer *p, const void *element)
 		put(p, object, "Snaplen", json_integer(output->snaplen));
 	if (output->outer)
 		put_string(p, object, "Frame", config_frames[1]);
-	if (output->rotate_bytes != 0)
-		put(p, object, "RotateBytes", json_integer((json_int_t)output->rotate_bytes));
-	if (output->rotate_seconds != 0)
-		put(p, object, "RotateSeconds", json_integer(output->rotate_seconds));
+	if (config_put_store(object, &output->store) != 0)
+		p->status = -ENOMEM;
 	if (output->buffer_memory != 0)
 		put(p, object, "BufferMemory", json_integer((json_int_t)output->buffer_memory));
-	if (output->min_free != 0)
-		put(p, object, "MinFree", json_integer((json_int_t)output->min_free));
 	dump(p, object, 0);
 }
 

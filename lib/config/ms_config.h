@@ -92,22 +92,36 @@ struct ms_config_vxlan {
 	uint32_t target_mtu; /* bytes of the IP packet, at most; 0: any */
 };
 
+/* When the next file of an output begins, and what becomes of the last one; 0: does not apply. */
+struct ms_config_store {
+	uint64_t rotate_bytes;   /* files grow to at most so much */
+	uint64_t rotate_packets; /* and get at most so many */
+	uint32_t rotate_seconds; /* and get at most so old */
+	bool rotate_aligned;     /* at multiples of them by the clock */
+	bool sha256;             /* in the manifest */
+	uint32_t keep_seconds;
+	uint64_t keep_files;
+	uint64_t keep_bytes;
+	uint64_t min_free; /* bytes of the file system */
+	char **on_rotate;  /* command and arguments */
+	uint32_t on_rotate_n;
+	uint32_t on_rotate_jobs; /* at once */
+};
+
 struct ms_config_output {
 	char *name;
 	enum ms_output_type type;
-	char *path;      /* pcapng, pcap: strftime(3) and {worker}; "-" is standard output */
+	char *path;      /* pcapng, pcap: a pattern, see ms_filestore.h; "-" is standard output */
 	char **ports;    /* port: names of ethdevs; frames spread over them by inner flow */
 	uint32_t queues; /* port: transmit queues of each that a lane spreads over, >= 1 */
 	uint32_t ports_n;
 	enum ms_tenant tenant;        /* port */
 	struct ms_config_vxlan vxlan; /* MS_TENANT_VXLAN; else all 0 */
-	char *interface;         /* MS_TENANT_PORT: name of taps, {vni} and {session}; or NULL */
-	uint32_t snaplen;        /* 0: whole frames */
-	uint64_t rotate_bytes;   /* files grow to at most so much; 0: without end */
-	uint32_t rotate_seconds; /* and get at most so old; 0: without end */
-	uint64_t buffer_memory;  /* of a file, for all lanes together, bytes; 0: the default */
-	uint64_t min_free;       /* a file stops growing before less is free on its disk */
-	bool outer;              /* files keep the outer headers */
+	char *interface;  /* MS_TENANT_PORT: name of taps, {vni} and {session}; or NULL */
+	uint32_t snaplen; /* 0: whole frames */
+	bool outer;       /* files keep the outer headers */
+	struct ms_config_store store;
+	uint64_t buffer_memory; /* of a file, for all lanes together, bytes; 0: the default */
 	struct ms_origin origin;
 };
 
@@ -183,6 +197,9 @@ struct ms_config_error {
 int ms_config_read(struct ms_config **config, const char *const *files, uint32_t n,
 	struct ms_config_error *error);
 void ms_config_free(struct ms_config *config);
+
+/* Do two outputs do the same with their files? */
+bool ms_config_store_equal(const struct ms_config_store *a, const struct ms_config_store *b);
 
 /*
  * Adds an output that the command line names; it gets every session, whatever the routes say.

@@ -48,7 +48,7 @@ for workers in 0 1; do
 	use_lcores $((workers + 2))
 	sink_start "endless$workers" "--vdev=net_pcap0,rx_pcap=$work/mirrored.pcap,infinite_rx=1" -- \
 		-W "$workers" -w "$work/endless.pcapng" -s 64 --summary "$work/s.json"
-	wait_for 20 bytes_in "$work/endless.pcapng" 1000000 || fail "nothing is written"
+	wait_for 20 bytes_in "$work/endless.pcapng.part" 1000000 || fail "nothing is written"
 	limit=20 stop "$pid" TERM || fail "-W $workers: status $?"
 	assert_ledger "$work/s.json"
 	frames=$(frames_in "$work/endless.pcapng")
@@ -75,7 +75,7 @@ for round in "0 TERM pcapng" "1 TERM pcap" "1 INT pcapng"; do
 		--target-mac 02:00:00:00:00:02 --summary "$work/source.json"
 	source_pid=$pid
 	in_space=()
-	wait_for 20 bytes_in "$work/live.$form" 300000 || fail "$round: nothing is written"
+	wait_for 20 bytes_in "$work/live.$form.part" 300000 || fail "$round: nothing is written"
 	limit=20 stop "$sink_pid" "$signal" || fail "$round: mirrorsink ends with status $?"
 	limit=20 stop "$source_pid" || fail "$round: mirrorsource ends with status $?"
 	assert_ledger "$work/s.json"
