@@ -232,8 +232,68 @@ def config_corpus():
     yield "nothing.json", b""
 
 
+def capture_block(order, kind, body):
+    total = 12 + len(body)
+    return struct.pack(order + "II", kind, total) + body + struct.pack(order + "I", total)
+
+
+def capture_option(order, code, value):
+    return struct.pack(order + "HH", code, len(value)) + value + bytes(-len(value) % 4)
+
+
+def capture_section(order):
+    """A section with an interface, a packet with options, statistics, and a block of another kind."""
+    end = bytes(4)
+    number = struct.pack(order + "Q", 5)
+    names = capture_option(order, 2, b"vni64") + capture_option(order, 9, b"\x09")
+    names += capture_option(order, 14, number) + end
+    flags = capture_option(order, 2, struct.pack(order + "I", 1)) + capture_option(order, 4, number)
+    flags += capture_option(order, 2988, struct.pack(order + "I", 7) + b"text") + end
+    counts = capture_option(order, 2, bytes(8)) + capture_option(order, 3, bytes(8))
+    counts += capture_option(order, 4, number) + capture_option(order, 5, number) + end
+    packet = struct.pack(order + "IIIII", 0, 1, 2, 5, 60) + b"hello\0\0\0"
+    return (
+        capture_block(order, 0x0A0D0D0A, struct.pack(order + "IHHq", 0x1A2B3C4D, 1, 0, -1))
+        + capture_block(order, 1, struct.pack(order + "HHI", 1, 0, 96) + names)
+        + capture_block(order, 6, packet + flags)
+        + capture_block(order, 6, packet)
+        + capture_block(order, 5, bytes(12) + counts)
+        + capture_block(order, 10, b"what")
+    )
+
+
+def capture_pcap(order, magic):
+    return struct.pack(order + "IHHIIII", magic, 2, 4, 0, 0, 65535, 1) + (
+        struct.pack(order + "IIII", 1, 2, 3, 60) + b"abc"
+    ) * 2
+
+
+def capread_corpus():
+    little, big = capture_section("<"), capture_section(">")
+    yield "little", b"\xff" + little
+    yield "big", b"\x00" + big
+    yield "both", b"\x07" + little + big + little
+    yield "cut", b"\xff" + little[:-3]
+    yield "zeros", b"\xff" + little + bytes(40)
+    yield "simple", b"\xff" + little + capture_block("<", 3, bytes(8))
+    yield "obsolete", b"\xff" + little + capture_block("<", 2, bytes(20))
+    yield "version", b"\xff" + little[:12] + b"\x02" + little[13:]
+    for order in "<>":
+        for magic in 0xA1B2C3D4, 0xA1B23C4D:
+            yield f"pcap_{'little' if order == '<' else 'big'}_{magic:x}", b"\x03" + capture_pcap(
+                order, magic
+            )
+    yield "text", b"\xffneither"
+    yield "nothing", b"\xff"
+
+
 def main():
-    for folder, files in {"decap": decap_corpus(), "config": config_corpus()}.items():
+    corpora = {
+        "decap": decap_corpus(),
+        "config": config_corpus(),
+        "capread": capread_corpus(),
+    }
+    for folder, files in corpora.items():
         (CORPUS / folder).mkdir(parents=True, exist_ok=True)
         for name, content in files:
             (CORPUS / folder / name).write_bytes(content)
