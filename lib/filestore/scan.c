@@ -36,6 +36,7 @@
 #define PCAP_PACKET_BYTES 16u
 #define NS_PER_SECOND     UINT64_C(1000000000)
 
+#define BLOCK        4096 /* what a file system writes at once, at least */
 #define SESSIONS_MAX (1u << 18)
 #define NAME_ROOM    256
 
@@ -182,27 +183,63 @@ scan_pcapng(struct window *w, struct filestore_scan *scan)
 	}
 }
 
+/*
+ * Takes the record in at which the scan stands. Returns false if it is not whole, or none; *zeros:
+ * there are zeros instead.
+ */
+static bool
+take_record(struct window *w, struct filestore_scan *scan, uint32_t snaplen, bool *zeros)
+{
+	static const uint8_t nothing[PCAP_PACKET_BYTES];
+	const uint8_t *record = look(w, scan->bytes, PCAP_PACKET_BYTES);
+	uint32_t captured, nanosecond;
+	uint64_t time;
+
+	*zeros = false;
+	if (record == NULL)
+		return false;
+	*zeros = memcmp(record, nothing, sizeof(nothing)) == 0;
+	nanosecond = word(record + 4);
+	captured = word(record + 8);
+	if (*zeros || nanosecond >= NS_PER_SECOND || captured > snaplen ||
+		captured > word(record + 12))
+		return false;
+	time = word(record) * NS_PER_SECOND + nanosecond;
+	record = look(w, scan->bytes, PCAP_PACKET_BYTES + (size_t)captured);
+	if (record == NULL)
+		return false;
+	count(scan, time, captured);
+	scan->bytes += PCAP_PACKET_BYTES + captured;
+	return true;
+}
+
+/*
+ * Blocks of a file can be missing, and read as zeros, where later ones were written. A pcap record
+ * says nothing at its end, so the last one before zeros is not believed if it reaches into another
+ * block and ends in a zero itself.
+ */
 static void
 scan_pcap(struct window *w, struct filestore_scan *scan)
 {
-	static const uint8_t zeros[PCAP_PACKET_BYTES];
-	uint32_t snaplen = word(w->data + 16), captured, nanosecond;
-	const uint8_t *record;
-	uint64_t time;
+	uint32_t snaplen = word(w->data + 16);
+	struct filestore_scan before, here;
+	const uint8_t *end;
+	bool zeros;
 
 	scan->bytes = PCAP_HEADER;
-	while ((record = look(w, scan->bytes, PCAP_PACKET_BYTES)) != NULL) {
-		nanosecond = word(record + 4);
-		captured = word(record + 8);
-		if (memcmp(record, zeros, sizeof(zeros)) == 0 || nanosecond >= NS_PER_SECOND ||
-			captured > snaplen || captured > word(record + 12))
-			return;
-		time = word(record) * NS_PER_SECOND + nanosecond;
-		if (look(w, scan->bytes, PCAP_PACKET_BYTES + (size_t)captured) == NULL)
-			return;
-		count(scan, time, captured);
-		scan->bytes += PCAP_PACKET_BYTES + captured;
+	before = here = *scan;
+	while (take_record(w, scan, snaplen, &zeros)) {
+		before = here;
+		here = *scan;
 	}
+	if (!zeros || scan->packets == 0 || before.bytes / BLOCK == (scan->bytes - 1) / BLOCK)
+		return;
+	/* the window is behind it by now */
+	w->have = 0;
+	w->at = scan->bytes - 1;
+	end = look(w, scan->bytes - 1, 1);
+	if (end != NULL && *end == 0)
+		*scan = before;
 }
 
 /* Is there any byte but zeros? */

@@ -428,6 +428,34 @@ finds_what_is_whole(void **state)
 	expect_prefixes(&s);
 }
 
+/* Where a block is missing, a pcap record that reaches into it can't be told from a whole one. */
+static void
+does_not_believe_holes(void **state)
+{
+	static const uint32_t header[6] = {0xa1b23c4d, 2 | 4 << 16, 0, 0, 262144, 1};
+	struct filestore_scan found;
+	struct sample s = {0};
+
+	put(&s, header, sizeof(header));
+	for (uint32_t i = 0; i < 3;
+		i++) { /* of 2016 bytes: the third reaches into the next block */
+		put32(&s, 1700000000);
+		put32(&s, i);
+		put32(&s, 2000);
+		put32(&s, 2000);
+		memset(s.bytes + s.n, 'x', 2000);
+		s.n += 2000;
+	}
+	scan(&s, s.n, 8192, &found);
+	assert_int_equal(found.packets, 3);
+	filestore_scan_free(&found);
+	scan(&s, 4096, 8192, &found);
+	assert_int_equal(found.packets, 2);
+	assert_int_equal(found.bytes, 24 + 2 * 2016);
+	assert_int_equal(found.last - found.first, 1);
+	filestore_scan_free(&found);
+}
+
 /* Any byte that was changed: nothing crashes, and what is called whole is inside the file. */
 static void
 survives_any_bytes(void **state)
@@ -806,6 +834,7 @@ main(void)
 		TEST(replaces_if_it_may),
 		TEST(takes_only_what_nobody_writes),
 		TEST(finds_what_is_whole),
+		TEST(does_not_believe_holes),
 		TEST(survives_any_bytes),
 		TEST(reads_long_files),
 		TEST(hashes),
