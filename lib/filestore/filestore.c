@@ -30,6 +30,8 @@
 #define BUSY_NS       (NS_PER_SECOND / 50) /* and commands, while there are any */
 #define STOP_SECONDS  2
 
+#define UNDER_WAY (UINT64_C(32) << 20) /* bytes of a lane: buffers, and space set aside ahead */
+
 struct file {
 	LIST_ENTRY(file) next;
 	struct filestore_part part;
@@ -398,11 +400,13 @@ ms_filestore_abandon(struct ms_filestore *store)
 
 /* Keeping */
 
-/* Bytes that are missing to the floor. A file that comes next is to find room, too. Locked. */
+/* Bytes that are missing to the floor. What is on its way to the disk, and a file that comes next,
+ * are to find room, too. Locked. */
 static uint64_t
 missing(const struct ms_filestore *store)
 {
-	uint64_t free, wanted = store->keep.min_free + store->lanes_n * store->latest_bytes;
+	uint64_t free,
+		wanted = store->keep.min_free + store->lanes_n * (store->latest_bytes + UNDER_WAY);
 	struct statvfs fs;
 
 	if (store->keep.min_free == 0 || store->directory[0] == '\0' ||

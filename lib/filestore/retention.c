@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define ORDER_STEPS 64 /* more files are not on their way to the disk at once */
+
 struct filestore_kept {
 	TAILQ_ENTRY(filestore_kept) next;
 	uint64_t bytes;
@@ -44,11 +46,18 @@ filestore_retention_free(struct filestore_retention *kept)
 		forget(kept, file);
 }
 
+static bool
+is_older(const struct filestore_kept *a, const struct filestore_kept *b)
+{
+	return a->modified.tv_sec != b->modified.tv_sec ? a->modified.tv_sec < b->modified.tv_sec
+	                                                : a->modified.tv_nsec < b->modified.tv_nsec;
+}
+
 int
 filestore_retention_add(struct filestore_retention *kept, const char *path, uint64_t bytes)
 {
 	size_t length = strlen(path) + 1;
-	struct filestore_kept *file;
+	struct filestore_kept *file, *before;
 	struct stat st;
 
 	if (lstat(path, &st) != 0)
@@ -62,7 +71,14 @@ filestore_retention_add(struct filestore_retention *kept, const char *path, uint
 	file->bytes = bytes;
 	file->on_disk = (uint64_t)st.st_blocks * 512;
 	file->modified = st.st_mtim;
-	TAILQ_INSERT_TAIL(&kept->files, file, next);
+	/* files are finished in about the order of their ages; many at once are sorted later */
+	before = TAILQ_LAST(&kept->files, filestore_kept_list);
+	for (unsigned int i = 0; i < ORDER_STEPS && before != NULL && is_older(file, before); i++)
+		before = TAILQ_PREV(before, filestore_kept_list, next);
+	if (before != NULL)
+		TAILQ_INSERT_AFTER(&kept->files, before, file, next);
+	else
+		TAILQ_INSERT_HEAD(&kept->files, file, next);
 	kept->files_n++;
 	kept->bytes += bytes;
 	return 0;
@@ -79,14 +95,9 @@ compare_paths(const void *a, const void *b)
 static int
 compare_ages(const void *a, const void *b)
 {
-	const struct timespec *x = &(*(const struct filestore_kept *const *)a)->modified;
-	const struct timespec *y = &(*(const struct filestore_kept *const *)b)->modified;
+	const struct filestore_kept *const *x = a, *const *y = b;
 
-	if (x->tv_sec != y->tv_sec)
-		return x->tv_sec < y->tv_sec ? -1 : 1;
-	if (x->tv_nsec != y->tv_nsec)
-		return x->tv_nsec < y->tv_nsec ? -1 : 1;
-	return compare_paths(a, b);
+	return is_older(*x, *y) ? -1 : is_older(*y, *x) ? 1 : compare_paths(a, b);
 }
 
 int

@@ -11,6 +11,7 @@
 #  - of these files the newest stay, as many as KeepFiles says, and after the next run, which goes on
 #    with the numbers, as many as KeepBytes says, those of the first run included;
 #  - of each file that stays capinfos counts what the manifest says, and sha256sum agrees;
+#  - with MinFree the oldest make room for new ones, and no frame is lost;
 #  - files that only have a name like ours, or were changed, are not touched;
 #  - each file's command ran once, when the file had its name, no more than so many at once, and its
 #    exit status is in the log;
@@ -79,24 +80,23 @@ judge_store()
 		with open(f"{folder}/manifest.jsonl", encoding="utf-8") as file:
 		    lines = [json.loads(line) for line in file]
 		names = [os.path.basename(line["path"]) for line in lines]
-		judge.demand(names == [f"big-w0-{i + 1:06}.pcapng" for i in range(len(names))],
+		judge.demand(sorted(names) == [f"big-w0-{i + 1:06}.pcapng" for i in range(len(names))],
 		             "names %r", names)
 		big = [line for line in lines if line["packets"] > 0]
 		judge.demand(max(line["bytes"] for line in big) <= (10 << 20) + 4096, "a file is too large")
-		judge.demand(min(line["bytes"] for line in big[:100]) > 10_000_000, "a file is too small")
+		judge.demand(sum(line["bytes"] > 10_000_000 for line in big) >= len(big) - 2, "small files")
 		left = sorted(os.path.basename(one) for one in glob.glob(f"{folder}/big-*"))
 		judge.demand(left.pop(0) == "big-w0-000000.pcapng", "a foreign file has gone")
+		# several files can be on their way to the disk at once, and are finished in any order
+		judge.demand(min(left) > f"big-w0-{len(names) - len(left) - 8:06}", "%r are left", left)
+		listed = {os.path.basename(line["path"]): line for line in lines}
 		if what == "files":
-		    judge.demand(left == names[-limit:], "%r are left", left)
+		    judge.demand(len(left) == limit, "%d files are left", len(left))
 		else:
-		    size = {line["path"].split("/")[-1]: line["bytes"] for line in lines}
-		    kept = 0
-		    for n, name in enumerate(reversed(names)):
-		        kept += size[name]
-		        if kept > limit:
-		            break
-		    judge.demand(left == names[-n:], "%r are left, expected %d", left, n)
-		for line in lines[-len(left):]:
+		    size = sum(listed[name]["bytes"] for name in left)
+		    judge.demand(size <= limit < size + (21 << 20), "%d bytes are left", size)
+		for name in left:
+		    line = listed[name]
 		    path = line["path"]
 		    hashed = subprocess.run(["sha256sum", path], capture_output=True, text=True, check=True)
 		    judge.demand(hashed.stdout.split()[0] == line["sha256"], "%s: another hash", path)
@@ -105,11 +105,12 @@ judge_store()
 		                          text=True, check=True)
 		    judge.demand(int(info.stdout.split("\t")[1]) == line["packets"], "%s: %s", path,
 		                 info.stdout)
-		times = [p.time for p in judge.read(lines[-1]["path"]).packets]
+		line = listed[left[-1]]
+		times = [p.time for p in judge.read(line["path"]).packets]
 		for key, ns in (("first", min(times)), ("last", max(times))):
 		    text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(ns // judge.NS))
-		    judge.demand(lines[-1][key] == f"{text}.{ns % judge.NS:09}Z", "%r, but %s is %d",
-		                 lines[-1], key, ns)
+		    judge.demand(line[key] == f"{text}.{ns % judge.NS:09}Z", "%r, but %s is %d", line, key,
+		                 ns)
 	END
 }
 judge_store files 7
@@ -203,6 +204,25 @@ judge.demand(all(numbers), "%r", lanes)
 judge.demand(sorted(int(n[1]) for n in numbers) == list(range(1, len(lanes) + 1)), "%r", lanes)
 END
 use_lcores 2
+
+# A floor: the oldest make room before it is reached.
+mkdir "$work/small"
+mount -t tmpfs -o size=128m none "$work/small" || skip "no tmpfs to mount here, for the floor"
+mounts+=("$work/small")
+cat >"$work/c.json" <<END
+{"Outputs": [{"Name": "floor", "Type": "pcapng", "Path": "$work/small/{seq}.pcapng",
+              "RotateBytes": "4MiB", "MinFree": "32MiB"}]}
+END
+sink floor "--vdev=net_pcap0,rx_pcap=$work/in.pcap,infinite_rx=1" -- -W 0 -c "$work/c.json" \
+	-a packets:200000 --summary "$work/s.json" || fail "status $?"
+assert_ledger "$work/s.json"
+free=$(($(stat -f -c '%a * %S' "$work/small")))
+((free >= 32 << 20)) || fail "$free bytes are free"
+assert_equal "$(get "$work/s.json" outputs.0.written)" 200000 "frames written above a floor"
+number=$(find "$work/small" -name '*.pcapng' | sort | sed -n '1s|.*/0*\([0-9]*\)\..*|\1|p')
+files=$(find "$work/small" -name '*.pcapng' | wc -l)
+lines=$(wc -l <"$work/small/manifest.jsonl")
+((files >= 5 && number > lines - files - 8)) || fail "$files files from $number on, of $lines"
 
 # A plain file.
 echo precious >"$work/plain.pcapng"
