@@ -90,7 +90,7 @@ create_store(
 		.manifest = output->origin.line != 0, /* -w is for one file, and leaves one */
 		.sha256 = store->sha256,
 		.keep = {store->keep_files, store->keep_bytes, store->keep_seconds,
-			store->min_free},
+			is_series(store) ? store->min_free : 0},
 		.on_rotate = argv,
 		.on_rotate_jobs = store->on_rotate_jobs,
 		.cpus = sink->cpus,

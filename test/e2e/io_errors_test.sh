@@ -43,7 +43,7 @@ count() # frames in all files, as capinfos reads them
 {
 	local file n=0 one
 
-	for file in "$work"/out/*; do
+	for file in "$work"/out/*.pcapng; do
 		one=$(capinfos -T -r -M -c "$file" 2>"$work/capinfos.err" | cut -f 2)
 		n=$((n + ${one:-0}))
 	done

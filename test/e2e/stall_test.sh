@@ -132,7 +132,8 @@ import struct
 import sys
 import judge
 
-with open(f"{sys.argv[1]}/behind/slow.pcapng", "rb") as file:
+# it could not be given its name; the next start recovers it
+with open(f"{sys.argv[1]}/behind/slow.pcapng.part", "rb") as file:
     raw = file.read()
 at = frames = 0
 while at + 12 <= len(raw):
