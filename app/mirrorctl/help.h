@@ -4,13 +4,15 @@
 
 static const char ctl_help[] =
 	"Usage: mirrorctl [options] COMMAND [options]\n"
+	"       mirrorctl files find | merge [options]\n"
 	"\n"
-	"Asks a running mirrorsink on this machine.\n"
+	"Asks a running mirrorsink on this machine, or looks into what one has captured.\n"
 	"\n"
 	"  health                 does every lcore move, does every output make progress\n"
 	"  status                 what was received and became of it; outputs, sessions, ports\n"
 	"  attach PORT            take a port back that was gone: unplugged, deleted, detached\n"
 	"  detach PORT            let go of a port; the others go on\n"
+	"  files                  finds and merges capture files: see mirrorctl files --help\n"
 	"\n"
 	"  -f, --file-prefix NAME the sink's --file-prefix (default: rte)\n"
 	"  -j, --json             print JSON\n"

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* mirrorctl: the operator's hand on a running mirrorsink. Needs no DPDK itself. */
+/* mirrorctl: the operator's hand on a mirrorsink and on its files. Needs no DPDK itself. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/cli.h"
+#include "files.h"
 #include "health.h"
 #include "options.h"
 #include "plug.h"
@@ -21,6 +23,9 @@ main(int argc, char **argv)
 {
 	struct ctl_options options;
 
+	/* asks no sink, and has options of its own */
+	if (argc > 1 && strcmp(argv[1], "files") == 0)
+		return files_main(argc - 1, argv + 1);
 	switch (ctl_options_parse(&options, commands, argc, argv)) {
 	case CTL_OPTIONS_DONE:
 		return EXIT_SUCCESS;
