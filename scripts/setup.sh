@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# Installs the Debian packages that a purpose needs: scripts/setup.sh [build|demo|test|ci]
+# Installs the Debian packages that a purpose needs: scripts/setup.sh [build|demo|test|bench|ci]
 #
 # The only place where packages are listed. It asks dpkg first: when all is there it needs neither
 # network nor root, so every script can call it every time.
@@ -21,6 +21,9 @@ demo=("${build[@]}" python3)
 test=("${build[@]}" libcmocka-dev libfuse3-dev fuse3 e2fsprogs dpdk-dev iproute2 ethtool
 	iputils-ping procps tcpdump tshark jq python3-scapy python3-botocore suricata openssl)
 
+# dpdk-dev has testpmd and dumpcap, wireshark-common counts what they wrote.
+bench=("${build[@]}" dpdk-dev wireshark-common mount)
+
 # libclang-rt-14-dev: the sanitizers' run-time; binutils: nm and objdump for the hot path's check.
 ci=("${test[@]}" clang clang-format clang-tidy libclang-rt-14-dev binutils shellcheck codespell
 	mandoc groff-base git debootstrap)
@@ -29,9 +32,10 @@ purpose=${1:-build}
 case $purpose in
 build) wanted=("${build[@]}") ;;
 demo) wanted=("${demo[@]}") ;;
+bench) wanted=("${bench[@]}") ;;
 test) wanted=("${test[@]}") ;;
 ci) wanted=("${ci[@]}") ;;
-*) die "usage: scripts/setup.sh [build|demo|test|ci]" ;;
+*) die "usage: scripts/setup.sh [build|demo|test|bench|ci]" ;;
 esac
 
 missing=()
