@@ -25,8 +25,6 @@
 #define QUEUE_MAX   1024u
 #define PLACEHOLDER "{path}"
 
-extern char **environ;
-
 struct command {
 	STAILQ_ENTRY(command) next;
 	pid_t pid;

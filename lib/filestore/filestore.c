@@ -336,7 +336,7 @@ int
 ms_filestore_open(struct ms_filestore *store, uint16_t lane, uint32_t session)
 {
 	struct filestore_fields fields = {.time = time(NULL), .worker = lane};
-	struct file *file = malloc(sizeof(*file));
+	struct file *file = calloc(1, sizeof(*file));
 	int fd;
 
 	if (file == NULL)
@@ -352,6 +352,7 @@ ms_filestore_open(struct ms_filestore *store, uint16_t lane, uint32_t session)
 	pthread_mutex_unlock(&store->lock);
 	if (fd < 0)
 		free(file);
+	// NOLINTNEXTLINE(clang-analyzer-unix.Malloc): it is in the list
 	return fd;
 }
 

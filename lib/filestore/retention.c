@@ -31,6 +31,7 @@ filestore_retention_init(struct filestore_retention *kept)
 static void
 forget(struct filestore_retention *kept, struct filestore_kept *file)
 {
+	// NOLINTNEXTLINE(clang-analyzer-unix.Malloc): it left the list when it was freed
 	TAILQ_REMOVE(&kept->files, file, next);
 	kept->files_n--;
 	kept->bytes -= file->bytes;
@@ -43,7 +44,7 @@ filestore_retention_free(struct filestore_retention *kept)
 	struct filestore_kept *file;
 
 	while ((file = TAILQ_FIRST(&kept->files)) != NULL)
-		forget(kept, file);
+		forget(kept, file); // NOLINT(clang-analyzer-unix.Malloc): as in forget()
 }
 
 static bool
@@ -130,8 +131,8 @@ filestore_retention_sort(struct filestore_retention *kept)
 }
 
 /* Removes a file, unless it has become another one. Returns the bytes that this makes free. */
-static uint64_t delete (
-	const struct filestore_kept *file, const struct ms_filestore_reporter *reporter)
+static uint64_t
+remove_file(const struct filestore_kept *file, const struct ms_filestore_reporter *reporter)
 {
 	struct stat st;
 
@@ -154,14 +155,16 @@ filestore_retention_enforce(struct filestore_retention *kept,
 	uint64_t made;
 
 	while ((oldest = TAILQ_FIRST(&kept->files)) != NULL) {
+		// NOLINTBEGIN(clang-analyzer-unix.Malloc): as in forget()
 		if ((limits->files == 0 || kept->files_n <= limits->files) &&
 			(limits->bytes == 0 || kept->bytes <= limits->bytes) &&
 			(limits->seconds == 0 ||
 				now - oldest->modified.tv_sec <= (time_t)limits->seconds) &&
 			free == 0)
 			return;
-		made = delete (oldest, reporter);
+		made = remove_file(oldest, reporter);
 		free -= made < free ? made : free;
+		// NOLINTEND(clang-analyzer-unix.Malloc)
 		forget(kept, oldest);
 	}
 }
