@@ -64,7 +64,7 @@ capture()
 		  "Path": "$work/$run/w{worker}.pcapng"}]}
 	JSON
 	sink "$run" "--vdev=net_pcap0,rx_pcap=$work/in.pcap" -- -c "$work/sessions.json" \
-		-c "$work/$run.json" -a idle:1000 --summary "$work/$run.s.json" "$@" ||
+		-c "$work/$run.json" -a "packets:$frames" --summary "$work/$run.s.json" "$@" ||
 		fail "$run: status $?"
 	assert_ledger "$work/$run.s.json"
 	assert_equal "$(get "$work/$run.s.json" fates.delivered)" "$frames" "$run: delivered"
