@@ -77,8 +77,27 @@ received(const struct sink *sink)
 /* What stop conditions remember from one look to the next. */
 struct watch {
 	uint64_t packets;
-	uint64_t changed_ns; /* when packets was last seen to grow */
+	uint64_t changed_ns; /* when packets was last seen to grow, or an rx lcore to stand still */
+	uint64_t rounds[SINK_RX_MAX];
 };
+
+/*
+ * Has an rx lcore not gone round since the last look? Then it waits for a ring, a disk or its
+ * processor, and there may be packets that it has not asked for.
+ */
+static bool
+stands_still(const struct sink *sink, struct watch *watch)
+{
+	bool still = false;
+
+	for (uint16_t r = 0; r < sink->rx_n; r++) {
+		uint64_t rounds = ms_count_read(&sink->rx[r]->rounds);
+
+		still |= rounds == watch->rounds[r];
+		watch->rounds[r] = rounds;
+	}
+	return still;
+}
 
 static bool
 is_over(const struct sink *sink, struct watch *watch, uint64_t now)
@@ -86,7 +105,7 @@ is_over(const struct sink *sink, struct watch *watch, uint64_t now)
 	const struct cli_autostop *stop = &sink->options.autostop;
 	uint64_t packets = received(sink);
 
-	if (packets != watch->packets) {
+	if (stands_still(sink, watch) || packets != watch->packets) {
 		watch->packets = packets;
 		watch->changed_ns = now;
 	}
