@@ -10,7 +10,7 @@ set -euo pipefail
 
 # libdpdk-dev brings every driver along (librte-net-*), and meson brings ninja and python3.
 build=(gcc libc6-dev meson pkg-config libdpdk-dev libbsd-dev libjansson-dev libmicrohttpd-dev
-	libmnl-dev libpcap-dev libssl-dev liburing-dev)
+	libmnl-dev libpcap-dev libssl-dev liburing-dev libzstd-dev liblz4-dev)
 
 # The demo makes its own frames, in python3 alone.
 demo=("${build[@]}" python3)
@@ -19,7 +19,8 @@ demo=("${build[@]}" python3)
 # client, python3-botocore the EC2 API's model, against which our reader of AWS documents is held,
 # suricata is the IDS that the sink feeds, and openssl makes the certificate that it sees.
 test=("${build[@]}" libcmocka-dev libfuse3-dev fuse3 e2fsprogs dpdk-dev iproute2 ethtool
-	iputils-ping procps tcpdump tshark jq python3-scapy python3-botocore suricata openssl)
+	iputils-ping procps tcpdump tshark jq python3-scapy python3-botocore suricata openssl zstd
+	lz4)
 
 # dpdk-dev has testpmd and dumpcap, wireshark-common counts what they wrote.
 bench=("${build[@]}" dpdk-dev wireshark-common mount)

@@ -29,7 +29,8 @@
 static void
 set_buffers(struct ms_capfile *file, const struct ms_capfile_options *options)
 {
-	size_t bytes = BUFFER_BYTES_DEFAULT, record;
+	const struct ms_capfile_packing *packing = &file->packing;
+	size_t bytes = BUFFER_BYTES_DEFAULT, record, areas;
 
 	if (options->buffer_bytes != 0)
 		bytes = options->buffer_bytes;
@@ -39,11 +40,29 @@ set_buffers(struct ms_capfile *file, const struct ms_capfile_options *options)
 	record = MS_CAPFILE_ALIGN + MS_CAPFILE_BLOCK_MAX + RTE_ALIGN_CEIL(file->snaplen, 4u) +
 	         MS_PCAPNG_PACKET_BYTES;
 	file->buffer_bytes = RTE_ALIGN_CEIL(RTE_MAX(bytes, record), MS_CAPFILE_ALIGN);
+	file->area_bytes = file->buffer_bytes;
+	if (packing->compress != MS_CAPFILE_PLAIN)
+		file->area_bytes =
+			RTE_ALIGN_CEIL(ms_capfile_pack_bound(packing->compress, file->buffer_bytes),
+				(size_t)MS_CAPFILE_ALIGN);
 	file->buffers_n = file->per_session ? file->streams_n * 2 : BUFFERS_DEFAULT;
-	if (options->buffer_memory != 0)
-		file->buffers_n =
-			RTE_MIN(options->buffer_memory / file->buffer_bytes, (size_t)BUFFERS_MAX);
+	file->buffers_n += packing->threads_n;
+	if (options->buffer_memory != 0) {
+		areas = RTE_MIN(options->buffer_memory / file->area_bytes, (size_t)BUFFERS_MAX);
+		file->buffers_n = areas - RTE_MIN(areas, packing->threads_n);
+	}
 	file->buffers_n = RTE_MAX(file->buffers_n, 2u);
+}
+
+static void
+set_packing(struct ms_capfile_packing *packing, const struct ms_capfile_options *options)
+{
+	packing->compress = options->compress;
+	if (packing->compress == MS_CAPFILE_PLAIN)
+		return;
+	packing->level = options->compress_level;
+	packing->threads_n =
+		RTE_MIN(RTE_MAX(options->compress_threads, 1u), MS_CAPFILE_COMPRESS_THREADS);
 }
 
 static void
@@ -59,6 +78,7 @@ set_options(struct ms_capfile *file, const struct ms_capfile_options *options)
 	if (file->per_session)
 		file->streams_n = options->max_open != 0 ? RTE_MIN(options->max_open, 1024u)
 		                                         : OPEN_FILES_DEFAULT;
+	set_packing(&file->packing, options);
 	set_buffers(file, options);
 	file->cached = options->cached;
 	file->sha256 = options->sha256;
@@ -95,7 +115,7 @@ begin_first(struct ms_capfile *file, int fd)
 	struct ms_capfile_file *f;
 	int error = 0;
 
-	file->aligned = true;
+	file->aligned = file->packing.compress == MS_CAPFILE_PLAIN;
 	if (fd >= 0 || file->ops == NULL) {
 		error = ms_capfile_file_begin(file, fd, NULL, &f);
 		file->files = f;
@@ -115,6 +135,7 @@ ms_capfile_destroy(struct ms_capfile *file)
 {
 	struct ms_capfile_file *f, *next;
 
+	ms_capfile_pack_end(file);
 	ms_capfile_ring_end(file);
 	for (f = file->files; f != NULL; f = next) { /* it was deserted */
 		next = f->next;
@@ -129,6 +150,8 @@ ms_capfile_destroy(struct ms_capfile *file)
 		close(file->wake);
 	ms_capfile_unmap(file);
 	pthread_mutex_destroy(&file->lock);
+	pthread_mutex_destroy(&file->packing.lock);
+	pthread_cond_destroy(&file->packing.wake);
 	free(file);
 }
 
@@ -151,6 +174,8 @@ ms_capfile_create(int fd, const struct ms_capfile_options *options,
 	file->flush_ns = FLUSH_FILE_NS;
 	atomic_init(&file->direct_error, 1);
 	pthread_mutex_init(&file->lock, NULL);
+	pthread_mutex_init(&file->packing.lock, NULL);
+	pthread_cond_init(&file->packing.wake, NULL);
 	set_options(file, options);
 	file->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	error = file->wake < 0 ? -errno : ms_capfile_map(file, options->format);
@@ -162,7 +187,9 @@ ms_capfile_create(int fd, const struct ms_capfile_options *options,
 		goto destroy;
 	fd = -1; /* it is the file's */
 	ms_capfile_ring_begin(file);
-	error = ms_capfile_writer_start(file);
+	error = ms_capfile_pack_begin(file);
+	if (error == 0)
+		error = ms_capfile_writer_start(file);
 	if (error != 0)
 		goto destroy;
 	return file;
@@ -206,15 +233,25 @@ ms_capfile_close(struct ms_capfile *file)
 size_t
 ms_capfile_memory(const struct ms_capfile *file)
 {
-	return file->buffers_n * file->buffer_bytes;
+	return (file->buffers_n + file->packing.threads_n) * file->area_bytes;
 }
 
 void
 ms_capfile_way(const struct ms_capfile *file, char *text, size_t room)
 {
 	int direct = atomic_load_explicit(&file->direct_error, memory_order_relaxed);
+	const struct ms_capfile_packing *packing = &file->packing;
 	char ring[128] = "io_uring", disk[128] = "direct I/O";
+	const char *huge = file->memory.huge ? " in huge pages" : "";
 
+	if (packing->compress != MS_CAPFILE_PLAIN) {
+		snprintf(text, room,
+			"%s at level %d in %u thread%s, the page cache, %zu KiB in %u buffers%s",
+			packing->compress == MS_CAPFILE_ZSTD ? "zstd" : "lz4", packing->level,
+			packing->threads_n, packing->threads_n == 1 ? "" : "s",
+			ms_capfile_memory(file) >> 10, file->buffers_n, huge);
+		return;
+	}
 	if (file->ring.error != 0)
 		snprintf(ring, sizeof(ring), "no io_uring (%s)", strerror(-file->ring.error));
 	else if (!file->ring.fixed)
@@ -228,5 +265,5 @@ ms_capfile_way(const struct ms_capfile *file, char *text, size_t room)
 			strerror(-direct));
 	snprintf(text, room, "%s, %s, %zu KiB in %u buffers%s", disk,
 		direct == 0 || direct == 1 ? ring : "no io_uring", ms_capfile_memory(file) >> 10,
-		file->buffers_n, file->memory.huge ? " in huge pages" : "");
+		file->buffers_n, huge);
 }

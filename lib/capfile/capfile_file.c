@@ -119,7 +119,8 @@ prepare(struct ms_capfile *file, struct ms_capfile_file *f)
 	if (f->flags < 0 || fstat(f->fd, &status) < 0)
 		return -errno;
 	f->regular = S_ISREG(status.st_mode);
-	f->aligned = f->regular && f->fd != STDOUT_FILENO && (f->flags & O_APPEND) == 0 &&
+	f->aligned = file->packing.compress == MS_CAPFILE_PLAIN && f->regular &&
+	             f->fd != STDOUT_FILENO && (f->flags & O_APPEND) == 0 &&
 	             lseek(f->fd, 0, SEEK_CUR) == 0;
 	if (!f->regular && fcntl(f->fd, F_SETFL, f->flags | O_NONBLOCK) < 0)
 		return -errno;
@@ -184,7 +185,7 @@ ms_capfile_file_short(struct ms_capfile *file, struct ms_capfile_file *f)
 
 	if (file->full) /* it would be again in no time */
 		least += file->buffer_bytes;
-	if (least == 0 || !f->aligned || !space(f, &bytes))
+	if (least == 0 || !f->regular || !space(f, &bytes))
 		return false;
 	file->full = bytes < least;
 	return file->full;

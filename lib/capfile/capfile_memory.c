@@ -45,7 +45,7 @@ map_slots(struct ms_capfile *file, enum ms_capfile_format format)
 static int
 map_data(struct ms_capfile *file)
 {
-	size_t bytes = file->buffers_n * file->buffer_bytes;
+	size_t bytes = ms_capfile_memory(file), area = file->area_bytes;
 	struct ms_capfile_memory *memory = &file->memory;
 	uint8_t *data;
 
@@ -68,7 +68,10 @@ map_data(struct ms_capfile *file)
 		madvise(data, bytes, MADV_HUGEPAGE);
 	madvise(data, bytes, MADV_POPULATE_WRITE);
 	for (uint32_t i = 0; i < file->buffers_n; i++)
-		file->buffers[i].data = data + i * file->buffer_bytes;
+		file->buffers[i].data = data + i * area;
+	data += file->buffers_n * area;
+	for (uint32_t i = 0; i < file->packing.threads_n; i++)
+		file->packing.packers[i].spare = data + i * area;
 	return 0;
 }
 

@@ -3,8 +3,9 @@
  * What the parts of capfile share. The owner's side: capfile_burst.c (the copy), capfile_buffer.c
  * (what it does once a buffer), capfile_rotate.c (from one file to the next), capfile_stream.c
  * (many files at once). The writer's side: capfile_writer.c (the thread), capfile_file.c (one file)
- * and capfile_ring.c (io_uring). Both: capfile.c (life and death), capfile_memory.c, and
- * capfile_block.c (the encoder of all but packets).
+ * and capfile_ring.c (io_uring). Between them: capfile_pack.c (compression). All: capfile.c (life
+ * and death), capfile_memory.c, capfile_thread.c, and capfile_block.c (the encoder of all but
+ * packets).
  *
  * Buffers go round: the owner takes one that is free, fills it, and hands it over; the writer gives
  * it back when the kernel has taken its bytes, in whatever order that happens. Each way is a ring
@@ -64,7 +65,17 @@ struct ms_capfile_ring {
 /* rte_thread_create_control() has come, and rte_ctrl_thread_create() has gone. */
 #if RTE_VERSION >= RTE_VERSION_NUM(23, 11, 0, 0)
 #define MS_CAPFILE_RTE_THREAD
+typedef rte_thread_t ms_capfile_thread_id;
+#else
+typedef pthread_t ms_capfile_thread_id;
 #endif
+
+/* ctl: rw; run and arg: ro by the thread, at its start. */
+struct ms_capfile_thread {
+	ms_capfile_thread_id id;
+	void (*run)(void *arg);
+	void *arg;
+};
 
 /* What the owner is at. Between two files it may run out of buffers, and go on where it was. */
 enum ms_capfile_phase {
@@ -93,11 +104,12 @@ struct ms_capfile_buffer {
 	size_t bytes; /* without lead */
 	size_t whole; /* of these, up to the end of the last record that ends here */
 	uint32_t stream;
-	uint32_t session;           /* as in the stream */
-	uint32_t number;            /* of the file in the stream */
-	bool last;                  /* of its file */
-	uint64_t frames;            /* whose records end here */
-	uint64_t payload;           /* bytes of frames, without those of the format */
+	uint32_t session;     /* as in the stream */
+	uint32_t number;      /* of the file in the stream */
+	bool last;            /* of its file */
+	_Atomic(bool) packed; /* compressed, or that has failed; release, acquired by writer */
+	uint64_t frames;      /* whose records end here */
+	uint64_t payload;     /* bytes of frames, without those of the format */
 	struct ms_capfile_end *end; /* last: what only the owner knows of the file; or NULL */
 	/* writer: rw */
 	struct ms_capfile_file *file;
@@ -188,6 +200,30 @@ struct ms_capfile_file {
 	uint8_t tail[MS_CAPFILE_ALIGN]; /* bytes in the block that is not full yet */
 };
 
+/* A thread that compresses. */
+struct ms_capfile_packer {
+	struct ms_capfile_thread thread; /* ctl: rw */
+	struct ms_capfile *file;         /* ctl: rw before it starts, then ro */
+	struct ZSTD_CCtx_s *zstd;        /* packer: rw; NULL: LZ4 */
+	uint8_t *spare;                  /* packer: rw; what the next buffer is packed into */
+};
+
+struct ms_capfile_packing {
+	/* ctl: rw before the threads start, then ro */
+	enum ms_capfile_compress compress; /* MS_CAPFILE_PLAIN: no threads */
+	int level;
+	uint32_t threads_n;
+	uint32_t started;
+	struct ms_capfile_packer packers[MS_CAPFILE_COMPRESS_THREADS];
+	/* under the lock; put: by the writer */
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	struct ms_capfile_buffer **jobs; /* ring of buffers_n */
+	uint64_t put;
+	uint64_t taken;
+	bool stop;
+};
+
 struct ms_capfile {
 	/* owner: rw */
 	alignas(64) struct ms_capfile_stream *stream; /* the current one */
@@ -214,6 +250,7 @@ struct ms_capfile {
 	struct ms_capfile_stream *streams;
 	uint32_t buffers_n;
 	size_t buffer_bytes;
+	size_t area_bytes; /* of memory for each, which may hold what it was compressed to */
 	struct ms_capfile_buffer *buffers;
 	uint32_t *handed; /* ring of buffers on their way to the writer; owner: rw, writer: ro */
 	uint32_t *given;  /* and back; writer: rw, owner: ro */
@@ -236,7 +273,8 @@ struct ms_capfile {
 	int wake;                             /* eventfd: written after each change of the two */
 	/* writer: rw, owner: ro */
 	alignas(64) _Atomic(uint64_t) done; /* buffers given back; release, acquired by owner */
-	_Atomic(uint64_t) progress; /* relaxed: buffers and files that the writer is through with */
+	_Atomic(uint64_t) progress; /* relaxed: buffers and files that the writer is through with,
+	                             * and buffers that were compressed */
 	_Atomic(bool) attention; /* look at the next, and at `broken`; release, acquired by owner */
 	_Atomic(unsigned int) refusing; /* enum ms_drop + 1; relaxed */
 	_Atomic(int) direct_error; /* why the page cache is used; 1: not known yet, 0: it isn't */
@@ -253,12 +291,9 @@ struct ms_capfile {
 	pthread_mutex_t lock;
 	bool ended;    /* the writer is through */
 	bool deserted; /* it hangs in the kernel, and nobody waits for it any more */
-		       /* ctl: rw */
-#ifdef MS_CAPFILE_RTE_THREAD
-	rte_thread_t thread;
-#else
-	pthread_t thread;
-#endif
+	/* ctl: rw */
+	struct ms_capfile_thread thread;
+	struct ms_capfile_packing packing;
 	struct ms_capfile_memory {
 		void *slots; /* sessions and stream_of, or NULL */
 		size_t slots_bytes;
@@ -401,6 +436,30 @@ int ms_capfile_file_cut(const struct ms_capfile_file *f);
 
 /* Lets go of the descriptor, and tells ops->finished; error: the first of the file, or 0. */
 void ms_capfile_file_end(struct ms_capfile *file, struct ms_capfile_file *f, int error);
+
+/* capfile_pack.c */
+
+/* What `bytes` can come to, at most. */
+size_t ms_capfile_pack_bound(enum ms_capfile_compress compress, size_t bytes);
+
+/* Starts the threads, if the file is compressed. Returns 0 or -errno; then, too, it is to be ended.
+ * Control. */
+int ms_capfile_pack_begin(struct ms_capfile *file);
+/* Ends them, whatever they still have. Control, or the writer that was deserted. */
+void ms_capfile_pack_end(struct ms_capfile *file);
+
+/* Lets a buffer be compressed: it is another's until `packed`, and then has data, bytes and whole
+ * as they are to be written, or an error. Writer. */
+void ms_capfile_pack(struct ms_capfile *file, struct ms_capfile_buffer *buffer);
+
+/* capfile_thread.c: control; leave: lets it end by itself. */
+
+/* The thread's struct stays until it has ended, or run() is about to return. Returns 0 or -errno.
+ */
+int ms_capfile_thread_start(
+	struct ms_capfile_thread *thread, const char *name, void (*run)(void *), void *arg);
+void ms_capfile_thread_join(const struct ms_capfile_thread *thread);
+void ms_capfile_thread_leave(ms_capfile_thread_id id);
 
 /* capfile_ring.c: writer; begin and end also control. */
 

@@ -49,7 +49,8 @@ ms_capfile_ring_begin(struct ms_capfile *file)
 		io_uring_queue_exit(&ring->ring);
 		return;
 	}
-	ring->fixed = register_buffers(file);
+	/* What is compressed changes its place, and is not written through the ring. */
+	ring->fixed = file->packing.compress == MS_CAPFILE_PLAIN && register_buffers(file);
 	ring->made = true;
 	ring->on = true;
 }

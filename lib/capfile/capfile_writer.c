@@ -13,7 +13,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -26,6 +25,12 @@
 #define RETRY_NS      UINT64_C(1000000000)
 #define JOIN_SLEEP_NS 1000000
 #define BARREN_MAX    3u /* files in a row that fail before they hold a frame */
+
+static bool
+packs(const struct ms_capfile *file)
+{
+	return file->packing.compress != MS_CAPFILE_PLAIN;
+}
 
 static enum ms_drop
 drop_reason(int error)
@@ -149,7 +154,7 @@ finish(struct ms_capfile *file, struct ms_capfile_file *f)
 		f->error = error;
 	if (f->fd < 0 || !f->regular || f->whole == 0)
 		end_file(file, f, 0);
-	else if (!f->direct || !ms_capfile_ring_sync(file, f))
+	else if ((!f->direct && !packs(file)) || !ms_capfile_ring_sync(file, f))
 		end_file(file, f, fdatasync(f->fd) < 0 ? -errno : 0);
 }
 
@@ -217,8 +222,8 @@ launch(struct ms_capfile *file, struct ms_capfile_file *f, struct ms_capfile_buf
 	buffer->done = true;
 }
 
-/* Sends what can be sent. A buffer that begins in the block where the last one ended waits for it.
- */
+/* Sends what can be sent. A buffer that begins in the block where the last one ended waits for it,
+ * and one that is being compressed for that, also to be lost. */
 static void
 push(struct ms_capfile *file, struct ms_capfile_file *f)
 {
@@ -227,7 +232,11 @@ push(struct ms_capfile *file, struct ms_capfile_file *f)
 
 		if (f->error == 0 && buffer->lead > 0 && f->flying > 0)
 			return;
-		if (f->error == 0 && ms_capfile_file_short(file, f)) {
+		if (packs(file) && !atomic_load_explicit(&buffer->packed, memory_order_acquire))
+			return;
+		if (buffer->error != 0) {
+			buffer->done = true;
+		} else if (f->error == 0 && ms_capfile_file_short(file, f)) {
 			buffer->error = -ENOSPC;
 			buffer->done = true;
 		} else if (f->error == 0) {
@@ -297,7 +306,22 @@ accept_buffer(struct ms_capfile *file, struct ms_capfile_buffer *buffer)
 	f->latest = buffer;
 	if (f->unsent == NULL)
 		f->unsent = buffer;
-	push(file, f);
+	if (packs(file))
+		ms_capfile_pack(file, buffer);
+	else
+		push(file, f);
+}
+
+/* Sends what has been compressed meanwhile. */
+static void
+push_packed(struct ms_capfile *file)
+{
+	struct ms_capfile_file *f, *next;
+
+	for (f = file->files; f != NULL; f = next) {
+		next = f->next;
+		push(file, f);
+	}
 }
 
 /* The kernel is through with a part of a buffer, or with all of it. */
@@ -340,6 +364,8 @@ reap(struct ms_capfile *file)
 		if (retire(file, f))
 			push(file, f);
 	}
+	if (packs(file))
+		push_packed(file);
 }
 
 /* Sleeps until there is something to do. */
@@ -385,8 +411,9 @@ writer_loop(struct ms_capfile *file)
 }
 
 static void
-writer_run(struct ms_capfile *file)
+writer_run(void *arg)
 {
+	struct ms_capfile *file = arg;
 	bool deserted;
 
 	writer_loop(file);
@@ -398,73 +425,10 @@ writer_run(struct ms_capfile *file)
 		ms_capfile_destroy(file);
 }
 
-#ifdef MS_CAPFILE_RTE_THREAD
-static uint32_t
-writer_main(void *file)
-{
-	writer_run(file);
-	return 0;
-}
-
-static int
-thread_create(struct ms_capfile *file)
-{
-	return rte_thread_create_control(&file->thread, "ms-capfile", writer_main, file);
-}
-
-static void
-thread_join(struct ms_capfile *file)
-{
-	rte_thread_join(file->thread, NULL);
-}
-
-static void
-thread_leave(rte_thread_t thread)
-{
-	rte_thread_detach(thread);
-}
-#else
-static void *
-writer_main(void *file)
-{
-	writer_run(file);
-	return NULL;
-}
-
-static int
-thread_create(struct ms_capfile *file)
-{
-	return rte_ctrl_thread_create(&file->thread, "ms-capfile", NULL, writer_main, file);
-}
-
-static void
-thread_join(struct ms_capfile *file)
-{
-	pthread_join(file->thread, NULL);
-}
-
-static void
-thread_leave(pthread_t thread)
-{
-	pthread_detach(thread);
-}
-#endif
-
-/*
- * The thread runs where EAL lets control threads run, beside the lcores if there is room. It takes
- * no signals: they are for the main thread, and a broken pipe shows as EPIPE.
- */
 int
 ms_capfile_writer_start(struct ms_capfile *file)
 {
-	sigset_t all, before;
-	int error;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	error = thread_create(file);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return error > 0 ? -error : error;
+	return ms_capfile_thread_start(&file->thread, "ms-capfile", writer_run, file);
 }
 
 static bool
@@ -498,12 +462,8 @@ bool
 ms_capfile_writer_join(struct ms_capfile *file)
 {
 	const struct timespec pause = {.tv_nsec = JOIN_SLEEP_NS};
+	ms_capfile_thread_id thread = file->thread.id;
 	bool ended;
-#ifdef MS_CAPFILE_RTE_THREAD
-	rte_thread_t thread = file->thread;
-#else
-	pthread_t thread = file->thread;
-#endif
 
 	while (!has_ended(file) && !ms_capfile_stalled(file))
 		nanosleep(&pause, NULL);
@@ -516,10 +476,10 @@ ms_capfile_writer_join(struct ms_capfile *file)
 	}
 	pthread_mutex_unlock(&file->lock);
 	if (ended) {
-		thread_join(file);
+		ms_capfile_thread_join(&file->thread);
 		return true;
 	}
-	thread_leave(thread); /* from here on it may free the file at any time */
+	ms_capfile_thread_leave(thread); /* from here on it may free the file at any time */
 	return false;
 }
 

@@ -20,6 +20,11 @@ struct ms_session_registry;
 
 enum ms_capfile_format { MS_CAPFILE_PCAPNG, MS_CAPFILE_PCAP };
 
+/* How files are compressed: frames of a buffer each, which hold whole records. */
+enum ms_capfile_compress { MS_CAPFILE_PLAIN, MS_CAPFILE_ZSTD, MS_CAPFILE_LZ4 };
+
+#define MS_CAPFILE_COMPRESS_THREADS 16u /* at most */
+
 #define MS_CAPFILE_SHA256 32
 
 /* What one session has in a file. */
@@ -34,7 +39,7 @@ struct ms_capfile_finished {
 	int error; /* 0, or -errno: the file ends with the last record that was written for certain
 	            */
 	uint32_t session; /* as it was opened for */
-	uint64_t bytes;   /* its length; 0: nothing was written, not even a header */
+	uint64_t bytes;   /* its length on disk; 0: nothing was written, not even a header */
 	uint64_t frames;  /* in it */
 	uint64_t payload; /* bytes of frames, without those of the format */
 	uint64_t dropped; /* frames that were offered meanwhile and are not in it */
@@ -70,14 +75,25 @@ struct ms_capfile_options {
 	uint32_t snaplen;     /* keep so many bytes of a frame; 0: all that readers take, 256 KiB */
 	size_t buffer_bytes;  /* of one buffer; 0: 1 MiB, 256 KiB by session. Raised to what the
 	                       * largest record needs */
-	size_t buffer_memory; /* of all; 0: 8 buffers, by session 2 a file. At least 2 buffers */
+	size_t buffer_memory; /* of all; 0: 8 buffers, by session 2 a file. At least 2 buffers.
+	                       * Compressed: a buffer more for each thread, and one that it packs
+	                       * into, which also are the least beside the 2 */
 	const char *application; /* shb_userappl, "mirrorsink 0.1.0"; outlives the capfile */
 	bool sha256;             /* hash each regular file while it is written, for ops->finished */
 	/*
+	 * Compression, in compress_threads of its own (1 to MS_CAPFILE_COMPRESS_THREADS), at the
+	 * level that the library calls so. Then files are not aligned, and go through the page
+	 * cache; a file that fails is cut back to the last frame that was written.
+	 */
+	enum ms_capfile_compress compress;
+	int compress_level;
+	uint32_t compress_threads;
+	/*
 	 * Rotation, for descriptors of regular files: the next file begins before this one would
-	 * hold more than rotate_bytes (statistics at its end not counted), when it holds
-	 * rotate_packets, or when it is rotate_ns old and holds a frame; 0: never. Aligned: not
-	 * when it is so old, but when CLOCK_REALTIME comes to a multiple of rotate_ns. Needs ops.
+	 * hold more than rotate_bytes (before compression, statistics at its end not counted), when
+	 * it holds rotate_packets, or when it is rotate_ns old and holds a frame; 0: never.
+	 * Aligned: not when it is so old, but when CLOCK_REALTIME comes to a multiple of rotate_ns.
+	 * Needs ops.
 	 */
 	uint64_t rotate_bytes;
 	uint64_t rotate_packets;
