@@ -2,7 +2,8 @@
 /*
  * What the parts of filestore share. Each part stands alone and is tested alone: names.c
  * (patterns), walk.c (the directories of a pattern), part.c (temporary names), scan.c (what is
- * whole in a file), manifest.c, retention.c, commands.c (OnRotate); filestore.c puts them together.
+ * whole in a file), unpack.c (the same if it is compressed), manifest.c, retention.c, commands.c
+ * (OnRotate); filestore.c puts them together.
  */
 #pragma once
 
@@ -56,7 +57,8 @@ bool filestore_names_has(const char *pattern, const char *field);
 /* Does this part of a pattern hold anything that is filled in? */
 bool filestore_names_varies(const char *pattern, size_t length);
 
-/* Puts text before the extension. out has FILESTORE_PATH bytes. Returns 0 or -ENAMETOOLONG. */
+/* Puts text before the extension, ".pcapng.zst" being one. out has FILESTORE_PATH bytes. Returns 0
+ * or -ENAMETOOLONG. */
 int filestore_names_insert(const char *path, const char *text, char *out);
 
 /* path with "-number" before its extension, or as it is for 1. As above. */
@@ -150,10 +152,10 @@ struct filestore_scan_session {
 	uint64_t packets;
 };
 
-/* The longest beginning of a file that is whole. */
+/* The longest beginning of a file that is whole; compressed: in whole frames. */
 struct filestore_scan {
 	enum filestore_kind kind;
-	uint64_t bytes;   /* of it */
+	uint64_t bytes;   /* of it, as it is on disk */
 	uint64_t packets; /* in it */
 	uint64_t payload; /* bytes of theirs */
 	uint64_t first;   /* timestamps, the least and the greatest; if there is a packet */
@@ -174,6 +176,30 @@ int filestore_hash(int fd, uint64_t bytes, char hex[static FILESTORE_HEX]);
 
 void filestore_hexadecimal(
 	const uint8_t sha256[static MS_CAPFILE_SHA256], char hex[static FILESTORE_HEX]);
+
+/* unpack.c */
+
+struct filestore_unpack;
+
+/* Where frames go: data grows if it must. */
+struct filestore_unpacked {
+	uint8_t *data; /* from malloc(3) */
+	size_t room;   /* not 0 */
+	size_t have;
+};
+
+/* Does a compressed file begin with this, as a word of the machine? */
+bool filestore_unpack_knows(uint32_t magic);
+
+/* For a file that begins with a magic that is known. NULL: no memory. */
+struct filestore_unpack *filestore_unpack_begin(int fd, uint32_t magic);
+void filestore_unpack_end(struct filestore_unpack *u);
+
+/* Appends what the next frame holds. Returns 1, 0 if there is no whole one any more, or -errno. */
+int filestore_unpack_frame(struct filestore_unpack *u, struct filestore_unpacked *to);
+
+/* Bytes of the file up to the end of the last frame that was appended. */
+uint64_t filestore_unpack_whole(const struct filestore_unpack *u);
 
 /* manifest.c */
 

@@ -178,15 +178,27 @@ filestore_names_varies(const char *pattern, size_t length)
 	return false;
 }
 
+/* The extension before that of compression, if there is one. */
+static const char *
+before_suffix(const char *name, const char *suffix)
+{
+	const char *dot = memrchr(name, '.', suffix - name);
+
+	return dot != NULL ? dot : suffix;
+}
+
 int
 filestore_names_insert(const char *path, const char *text, char *out)
 {
 	const char *slash = strrchr(path, '/');
-	const char *dot = strrchr(slash != NULL ? slash : path, '.');
+	const char *name = slash != NULL ? slash : path;
+	const char *dot = strrchr(name, '.');
 	int n;
 
 	if (dot == NULL)
 		dot = path + strlen(path);
+	else if (strcmp(dot, ".zst") == 0 || strcmp(dot, ".lz4") == 0)
+		dot = before_suffix(name, dot);
 	n = snprintf(out, FILESTORE_PATH, "%.*s%s%s", (int)(dot - path), path, text, dot);
 	return n < FILESTORE_PATH ? 0 : -ENAMETOOLONG;
 }

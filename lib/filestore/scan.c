@@ -43,39 +43,54 @@
 struct window {
 	int fd;
 	int error;
-	uint64_t at; /* in the file, of data[0] */
-	size_t have; /* bytes in data */
-	uint8_t *data;
+	uint64_t at;                     /* of the first byte here; compressed: of what is in it */
+	struct filestore_unpacked bytes; /* that were read */
+	struct filestore_unpack *unpack; /* NULL: it is not compressed */
 };
+
+/* Reads more. Returns false if there is none. */
+static bool
+read_more(struct window *w)
+{
+	struct filestore_unpacked *b = &w->bytes;
+	ssize_t got;
+
+	if (w->unpack != NULL) {
+		got = filestore_unpack_frame(w->unpack, b);
+		w->error = got < 0 ? (int)got : w->error;
+		return got > 0;
+	}
+	do
+		got = pread(w->fd, b->data + b->have, b->room - b->have, (off_t)(w->at + b->have));
+	while (got < 0 && errno == EINTR);
+	if (got < 0)
+		w->error = -errno;
+	else
+		b->have += got;
+	return got > 0;
+}
 
 /* The n bytes at an offset that never goes back; NULL if they are not there, or more than fit. */
 static const uint8_t *
 look(struct window *w, uint64_t offset, size_t n)
 {
+	struct filestore_unpacked *b = &w->bytes;
 	size_t skip = offset - w->at;
 
 	if (n > WINDOW)
 		return NULL;
-	if (offset > w->at + w->have)
-		skip = w->have;
-	if (skip + n <= w->have)
-		return w->data + skip;
-	memmove(w->data, w->data + skip, w->have - skip);
-	w->have -= skip;
+	if (offset > w->at + b->have)
+		skip = b->have;
+	if (skip + n <= b->have)
+		return b->data + skip;
+	memmove(b->data, b->data + skip, b->have - skip);
+	b->have -= skip;
 	w->at = offset;
-	while (w->have < n) {
-		ssize_t got =
-			pread(w->fd, w->data + w->have, WINDOW - w->have, (off_t)(w->at + w->have));
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			w->error = -errno;
-		if (got <= 0)
+	while (b->have < n) {
+		if (!read_more(w))
 			return NULL;
-		w->have += got;
 	}
-	return w->data;
+	return b->data;
 }
 
 static uint32_t
@@ -216,12 +231,12 @@ take_record(struct window *w, struct filestore_scan *scan, uint32_t snaplen, boo
 /*
  * Blocks of a file can be missing, and read as zeros, where later ones were written. A pcap record
  * says nothing at its end, so the last one before zeros is not believed if it reaches into another
- * block and ends in a zero itself.
+ * block and ends in a zero itself. Of a compressed file such a block would be no whole frame.
  */
 static void
 scan_pcap(struct window *w, struct filestore_scan *scan)
 {
-	uint32_t snaplen = word(w->data + 16);
+	uint32_t snaplen = word(w->bytes.data + 16);
 	struct filestore_scan before, here;
 	const uint8_t *end;
 	bool zeros;
@@ -232,10 +247,11 @@ scan_pcap(struct window *w, struct filestore_scan *scan)
 		before = here;
 		here = *scan;
 	}
-	if (!zeros || scan->packets == 0 || before.bytes / BLOCK == (scan->bytes - 1) / BLOCK)
+	if (w->unpack != NULL || !zeros || scan->packets == 0 ||
+		before.bytes / BLOCK == (scan->bytes - 1) / BLOCK)
 		return;
 	/* the window is behind it by now */
-	w->have = 0;
+	w->bytes.have = 0;
 	w->at = scan->bytes - 1;
 	end = look(w, scan->bytes - 1, 1);
 	if (end != NULL && *end == 0)
@@ -274,22 +290,49 @@ kind_of(struct window *w)
 	return has_content(w) ? FILESTORE_FOREIGN : FILESTORE_NOTHING;
 }
 
+/* Looks whether the file is compressed. Returns false for want of memory. */
+static bool
+open_packed(struct window *w)
+{
+	const uint8_t *magic = look(w, 0, 4);
+
+	if (magic == NULL || !filestore_unpack_knows(word(magic)))
+		return true;
+	w->unpack = filestore_unpack_begin(w->fd, word(magic));
+	w->bytes.have = 0;
+	if (w->unpack == NULL)
+		w->error = -ENOMEM;
+	return w->unpack != NULL;
+}
+
+/* Ours hold whole records in each frame; the file is cut between two frames, or not at all. */
+static void
+close_packed(struct window *w, struct filestore_scan *scan)
+{
+	if (scan->kind != FILESTORE_FOREIGN && scan->bytes != w->at + w->bytes.have)
+		scan->kind = FILESTORE_FOREIGN;
+	scan->bytes = filestore_unpack_whole(w->unpack);
+	filestore_unpack_end(w->unpack);
+}
+
 int
 filestore_scan(int fd, struct filestore_scan *scan)
 {
-	struct window w = {.fd = fd, .data = malloc(WINDOW)};
+	struct window w = {.fd = fd, .bytes = {.data = malloc(WINDOW), .room = WINDOW}};
 
 	*scan = (struct filestore_scan){0};
-	if (w.data == NULL)
+	if (w.bytes.data == NULL)
 		return -ENOMEM;
-	scan->kind = kind_of(&w);
+	scan->kind = open_packed(&w) ? kind_of(&w) : FILESTORE_NOTHING;
 	if (scan->kind == FILESTORE_PCAPNG)
 		scan_pcapng(&w, scan);
 	else if (scan->kind == FILESTORE_PCAP)
 		scan_pcap(&w, scan);
 	if (scan->bytes == 0 && scan->kind == FILESTORE_PCAPNG)
 		scan->kind = FILESTORE_NOTHING;
-	free(w.data);
+	if (w.unpack != NULL)
+		close_packed(&w, scan);
+	free(w.bytes.data);
 	return w.error;
 }
 
