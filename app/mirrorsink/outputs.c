@@ -21,7 +21,8 @@
 #include "ports.h"
 
 #define PATH_ROOM        4096
-#define LANE_BUFFERS_MIN (2u << 20) /* one is filled while the other is written */
+#define MIB              (1u << 20)
+#define LANE_BUFFERS_MIN 2u /* MiB: one is filled while the other is written */
 
 /* What was opened and nobody has taken over yet; -1: nothing. */
 struct sink_files {
@@ -116,13 +117,16 @@ static bool
 open_output(struct sink *sink, uint32_t i)
 {
 	const struct ms_config_output *output = &sink_config(sink)->outputs[i];
+	unsigned int least = LANE_BUFFERS_MIN;
 	char place[OUTPUTS_PLACE];
 
 	outputs_place(output, place, sizeof(place));
-	if (output->buffer_memory != 0 && output->buffer_memory / sink->lanes_n < LANE_BUFFERS_MIN)
+	if (output->store.compress != MS_COMPRESS_NONE)
+		least += output->store.compress_threads + 1; /* areas are a little larger then */
+	if (output->buffer_memory != 0 && output->buffer_memory / sink->lanes_n < least * MIB)
 		return cli_wrong("%s: BufferMemory is %" PRIu64
-				 " bytes for %u lcores that write; give it 2MiB for each at least",
-			place, output->buffer_memory, sink->lanes_n);
+				 " bytes for %u lcores that write; give it %uMiB for each at least",
+			place, output->buffer_memory, sink->lanes_n, least);
 	if (!create_store(sink, output, place, i))
 		return false;
 	for (uint16_t lane = 0; lane < sink->lanes_n; lane++) {
@@ -258,6 +262,19 @@ outputs_end(struct sink *sink)
 	}
 }
 
+static enum ms_capfile_compress
+compress_of(const struct ms_config_store *store)
+{
+	switch (store->compress) {
+	case MS_COMPRESS_ZSTD:
+		return MS_CAPFILE_ZSTD;
+	case MS_COMPRESS_LZ4:
+		return MS_CAPFILE_LZ4;
+	default:
+		return MS_CAPFILE_PLAIN;
+	}
+}
+
 static bool
 add_file(struct sink *sink, const struct ms_config_output *output, uint32_t i, uint16_t lane)
 {
@@ -271,6 +288,9 @@ add_file(struct sink *sink, const struct ms_config_output *output, uint32_t i, u
 		.min_free = output->store.min_free,
 		.application = "mirrorsink " MS_VERSION,
 		.sha256 = output->store.sha256,
+		.compress = compress_of(&output->store),
+		.compress_level = (int)output->store.compress_level,
+		.compress_threads = output->store.compress_threads,
 		.rotate_bytes = output->store.rotate_bytes,
 		.rotate_packets = output->store.rotate_packets,
 		.rotate_ns = output->store.rotate_seconds * UINT64_C(1000000000),

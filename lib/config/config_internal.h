@@ -219,6 +219,12 @@ int config_put_store(json_t *object, const struct ms_config_store *store);
 /* Its keys, which only files have; NULL ends them. */
 extern const char *const config_store_keys[];
 
+/* config_compress.c: as above, after config_read_store(). The path gets its suffix. */
+bool config_read_compress(
+	struct config_reader *r, const struct config_at *at, struct ms_config_output *output);
+int config_put_compress(json_t *object, const struct ms_config_store *store);
+extern const char *const config_compress_keys[];
+
 /* config_tenant.c: the keys of a port's output that say how its frames tell whose they are. */
 bool config_read_tenant(
 	struct config_reader *r, const struct config_at *at, struct ms_config_output *output);

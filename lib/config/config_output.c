@@ -22,7 +22,8 @@ const char *const config_frames[] = {"inner", "outer", NULL};
 static const char *const output_keys[] = {"Name", "Type", "Path", "Port", "Ports", "Queues",
 	"Tenant", "Vxlan", "Interface", "Snaplen", "Frame", "RotateBytes", "RotateSeconds",
 	"RotatePackets", "RotateAligned", "KeepFiles", "KeepBytes", "KeepSeconds", "MinFree",
-	"Sha256", "OnRotate", "OnRotateJobs", "BufferMemory", NULL};
+	"Sha256", "OnRotate", "OnRotateJobs", "Compress", "CompressLevel", "CompressThreads",
+	"BufferMemory", NULL};
 /* Those that only files have, and only ports. */
 static const char *const file_keys[] = {"Path", "Snaplen", "Frame", "BufferMemory", NULL};
 static const char *const port_keys[] = {
@@ -83,7 +84,8 @@ check_output_keys(struct config_reader *r, const struct config_at *at, enum ms_o
 		!config_require(r, at, "Path", "name the file, or \"-\" for standard output"))
 		return false;
 	if (!is_file(type) &&
-		(!refuse(r, at, file_keys, type) || !refuse(r, at, config_store_keys, type)))
+		(!refuse(r, at, file_keys, type) || !refuse(r, at, config_store_keys, type) ||
+			!refuse(r, at, config_compress_keys, type)))
 		return false;
 	if (type == MS_OUTPUT_PORT)
 		return check_port_keys(r, at);
@@ -214,7 +216,7 @@ config_read_output(struct config_reader *r, const struct config_at *at, void *ar
 		return false;
 	output->snaplen = (uint32_t)snaplen;
 	output->outer = frame == 1;
-	return config_read_store(r, at, output) &&
+	return config_read_store(r, at, output) && config_read_compress(r, at, output) &&
 	       check_output_destination(r, at, config->outputs_n - 1);
 }
 

@@ -271,7 +271,8 @@ print_output(struct printer *p, const void *element)
 		put(p, object, "Snaplen", json_integer(output->snaplen));
 	if (output->outer)
 		put_string(p, object, "Frame", config_frames[1]);
-	if (config_put_store(object, &output->store) != 0)
+	if (config_put_store(object, &output->store) != 0 ||
+		config_put_compress(object, &output->store) != 0)
 		p->status = -ENOMEM;
 	if (output->buffer_memory != 0)
 		put(p, object, "BufferMemory", json_integer((json_int_t)output->buffer_memory));

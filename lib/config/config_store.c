@@ -168,7 +168,9 @@ ms_config_store_equal(const struct ms_config_store *a, const struct ms_config_st
 		a->keep_files != b->keep_files || a->keep_bytes != b->keep_bytes ||
 		a->keep_seconds != b->keep_seconds || a->min_free != b->min_free ||
 		a->sha256 != b->sha256 || a->on_rotate_jobs != b->on_rotate_jobs ||
-		a->on_rotate_n != b->on_rotate_n)
+		a->on_rotate_n != b->on_rotate_n || a->compress != b->compress ||
+		a->compress_level != b->compress_level ||
+		a->compress_threads != b->compress_threads)
 		return false;
 	for (uint32_t i = 0; i < a->on_rotate_n; i++) {
 		if (strcmp(a->on_rotate[i], b->on_rotate[i]) != 0)

@@ -92,6 +92,9 @@ struct ms_config_vxlan {
 	uint32_t target_mtu; /* bytes of the IP packet, at most; 0: any */
 };
 
+/* How files are compressed; their paths end in ".zst" or ".lz4" then. */
+enum ms_compress { MS_COMPRESS_NONE, MS_COMPRESS_ZSTD, MS_COMPRESS_LZ4 };
+
 /* When the next file of an output begins, and what becomes of the last one; 0: does not apply. */
 struct ms_config_store {
 	uint64_t rotate_bytes;   /* files grow to at most so much */
@@ -106,6 +109,9 @@ struct ms_config_store {
 	char **on_rotate;  /* command and arguments */
 	uint32_t on_rotate_n;
 	uint32_t on_rotate_jobs; /* at once */
+	enum ms_compress compress;
+	uint32_t compress_level;   /* as the library has it; 0: not compressed */
+	uint32_t compress_threads; /* of each lane; 0: not compressed */
 };
 
 struct ms_config_output {
