@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <bsd/string.h>
 #include <rte_errno.h>
 
 #include "ports.h"
@@ -81,13 +82,13 @@ create_store(
 	struct sink *sink, const struct ms_config_output *output, const char *place, uint32_t i)
 {
 	const struct ms_config_store *store = &output->store;
-	const char *unknown = ms_filestore_unknown_field(output->path, false);
+	const char *unknown = ms_filestore_unknown_field(output->path, store->by_session);
 	char **argv = command_of(store);
 	struct ms_filestore_options options = {
 		.output = output->name,
 		.path = output->path,
 		.lanes = sink->lanes_n,
-		.series = is_series(store),
+		.series = is_series(store) || store->by_session,
 		.manifest = output->origin.line != 0, /* -w is for one file, and leaves one */
 		.sha256 = store->sha256,
 		.keep = {store->keep_files, store->keep_bytes, store->keep_seconds,
@@ -101,8 +102,9 @@ create_store(
 
 	if (unknown != NULL) {
 		free(argv);
-		return cli_wrong("%s: %s: '%s' is not known: only {worker} and {seq}", place,
-			output->path, unknown);
+		return cli_wrong("%s: %s: '%s' is not known: only {worker}, {seq}, {session} and "
+				 "{vni}",
+			place, output->path, unknown);
 	}
 	if (argv != NULL || store->on_rotate_n == 0)
 		sink->stores[i] = ms_filestore_create(&options);
@@ -111,6 +113,24 @@ create_store(
 	free(argv);
 	return sink->stores[i] != NULL ||
 	       cli_wrong("%s: %s: %s", place, output->path, rte_strerror(rte_errno));
+}
+
+/*
+ * Files of sessions are opened when frames come. What can be told now is whether the folder that
+ * has them, or folders for them, is there and lets them be made.
+ */
+static bool
+check_folder(const char *place, const char *path)
+{
+	size_t fixed = strcspn(path, "{%");
+	char folder[PATH_ROOM];
+
+	while (fixed > 0 && path[fixed - 1] != '/')
+		fixed--;
+	snprintf(folder, sizeof(folder), "%.*s", (int)fixed, fixed > 0 ? path : "");
+	return access(fixed > 0 ? folder : ".", W_OK | X_OK) == 0 ||
+	       cli_wrong("%s: cannot write files in '%s': %s", place, fixed > 0 ? folder : ".",
+		       strerror(errno));
 }
 
 static bool
@@ -129,6 +149,8 @@ open_output(struct sink *sink, uint32_t i)
 			place, output->buffer_memory, sink->lanes_n, least);
 	if (!create_store(sink, output, place, i))
 		return false;
+	if (output->store.by_session)
+		return check_folder(place, output->path);
 	for (uint16_t lane = 0; lane < sink->lanes_n; lane++) {
 		int fd = ms_filestore_open(sink->stores[i], lane, MS_SESSION_NONE);
 
@@ -294,18 +316,23 @@ add_file(struct sink *sink, const struct ms_config_output *output, uint32_t i, u
 		.rotate_bytes = output->store.rotate_bytes,
 		.rotate_packets = output->store.rotate_packets,
 		.rotate_ns = output->store.rotate_seconds * UINT64_C(1000000000),
-		.rotate_aligned = output->store.rotate_aligned};
+		.rotate_aligned = output->store.rotate_aligned,
+		.per_session = output->store.by_session,
+		.max_open = output->store.max_open_files};
+	bool by_session = output->store.by_session;
 	int fd = store != NULL ? sink->files->fds[i][lane] : STDOUT_FILENO;
 	char path[PATH_ROOM], way[256];
 	int rc;
 
 	if (store != NULL) {
 		/* a pipe is one file, and ends with its reader */
-		if (!ms_filestore_is_in_place(store, fd))
+		if (by_session || !ms_filestore_is_in_place(store, fd))
 			options.ops = &ms_filestore_ops;
 		options.arg = ms_filestore_lane(store, lane);
 		sink->files->fds[i][lane] = -1;
-		ms_filestore_path(store, fd, path, sizeof(path));
+		strlcpy(path, output->path, sizeof(path));
+		if (!by_session)
+			ms_filestore_path(store, fd, path, sizeof(path));
 		warnx("output %s writes %s", output->name, path);
 	}
 	rc = ms_lane_add_file(sink->lanes[lane], fd, &options, sink->registry);

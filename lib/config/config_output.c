@@ -22,8 +22,8 @@ const char *const config_frames[] = {"inner", "outer", NULL};
 static const char *const output_keys[] = {"Name", "Type", "Path", "Port", "Ports", "Queues",
 	"Tenant", "Vxlan", "Interface", "Snaplen", "Frame", "RotateBytes", "RotateSeconds",
 	"RotatePackets", "RotateAligned", "KeepFiles", "KeepBytes", "KeepSeconds", "MinFree",
-	"Sha256", "OnRotate", "OnRotateJobs", "Compress", "CompressLevel", "CompressThreads",
-	"BufferMemory", NULL};
+	"Sha256", "MaxOpenFiles", "OnRotate", "OnRotateJobs", "Compress", "CompressLevel",
+	"CompressThreads", "BufferMemory", NULL};
 /* Those that only files have, and only ports. */
 static const char *const file_keys[] = {"Path", "Snaplen", "Frame", "BufferMemory", NULL};
 static const char *const port_keys[] = {

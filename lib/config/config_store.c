@@ -12,12 +12,13 @@
 #define ROTATE_SECONDS_MAX  (366 * 86400)
 #define ON_ROTATE_JOBS_MAX  64
 #define ON_ROTATE_JOBS      4
+#define MAX_OPEN_FILES      1024
 #define ON_ROTATE_JOBS_KEY  "OnRotateJobs"
 #define ON_ROTATE_WORDS_MAX 256u
 
 const char *const config_store_keys[] = {"RotateBytes", "RotateSeconds", "RotatePackets",
-	"RotateAligned", "KeepFiles", "KeepBytes", "KeepSeconds", "MinFree", "Sha256", "OnRotate",
-	ON_ROTATE_JOBS_KEY, NULL};
+	"RotateAligned", "KeepFiles", "KeepBytes", "KeepSeconds", "MinFree", "Sha256",
+	"MaxOpenFiles", "OnRotate", ON_ROTATE_JOBS_KEY, NULL};
 
 /* Standard output is one stream, and goes on as such. */
 static bool
@@ -84,7 +85,8 @@ config_read_store(
 {
 	struct ms_config_store *store = &output->store;
 	struct config_at aligned = config_child(at, "RotateAligned");
-	int64_t seconds = 0, packets = 0, files = 0, age = 0;
+	struct config_at open = config_child(at, "MaxOpenFiles");
+	int64_t seconds = 0, packets = 0, files = 0, age = 0, open_files = 0;
 
 	if (!config_size(r, at, "RotateBytes", INT64_MAX, &store->rotate_bytes) ||
 		!config_integer(r, at, "RotateSeconds", 0, ROTATE_SECONDS_MAX, &seconds) ||
@@ -94,14 +96,23 @@ config_read_store(
 		!config_size(r, at, "KeepBytes", INT64_MAX, &store->keep_bytes) ||
 		!config_integer(r, at, "KeepSeconds", 0, INT32_MAX, &age) ||
 		!config_size(r, at, "MinFree", INT64_MAX, &store->min_free) ||
-		!config_boolean(r, at, "Sha256", &store->sha256) || !read_on_rotate(r, at, store))
+		!config_boolean(r, at, "Sha256", &store->sha256) ||
+		!config_integer(r, at, "MaxOpenFiles", 1, MAX_OPEN_FILES, &open_files) ||
+		!read_on_rotate(r, at, store))
 		return false;
+	store->by_session = output->path != NULL && (strstr(output->path, "{session}") != NULL ||
+							    strstr(output->path, "{vni}") != NULL);
+	store->max_open_files = (uint32_t)open_files;
 	store->rotate_seconds = (uint32_t)seconds;
 	store->rotate_packets = (uint64_t)packets;
 	store->keep_files = (uint64_t)files;
 	store->keep_seconds = (uint32_t)age;
 	if (output->path != NULL && strcmp(output->path, "-") == 0)
 		return check_stream(r, at);
+	if (open_files != 0 && !store->by_session)
+		return config_fail(r, &open,
+			"means nothing where all sessions share a file; write {session} or {vni} "
+			"into Path");
 	return !store->rotate_aligned || store->rotate_seconds != 0 ||
 	       config_fail(r, &aligned, "means nothing without RotateSeconds; write that, too");
 }
@@ -156,6 +167,7 @@ config_put_store(json_t *object, const struct ms_config_store *store)
 	failed |= put_number(object, "KeepSeconds", store->keep_seconds);
 	failed |= put_number(object, "MinFree", store->min_free);
 	failed |= put_true(object, "Sha256", store->sha256);
+	failed |= put_number(object, "MaxOpenFiles", store->max_open_files);
 	failed |= put_on_rotate(object, store);
 	return failed != 0 ? -ENOMEM : 0;
 }
@@ -167,9 +179,9 @@ ms_config_store_equal(const struct ms_config_store *a, const struct ms_config_st
 		a->rotate_packets != b->rotate_packets || a->rotate_aligned != b->rotate_aligned ||
 		a->keep_files != b->keep_files || a->keep_bytes != b->keep_bytes ||
 		a->keep_seconds != b->keep_seconds || a->min_free != b->min_free ||
-		a->sha256 != b->sha256 || a->on_rotate_jobs != b->on_rotate_jobs ||
-		a->on_rotate_n != b->on_rotate_n || a->compress != b->compress ||
-		a->compress_level != b->compress_level ||
+		a->sha256 != b->sha256 || a->max_open_files != b->max_open_files ||
+		a->on_rotate_jobs != b->on_rotate_jobs || a->on_rotate_n != b->on_rotate_n ||
+		a->compress != b->compress || a->compress_level != b->compress_level ||
 		a->compress_threads != b->compress_threads)
 		return false;
 	for (uint32_t i = 0; i < a->on_rotate_n; i++) {

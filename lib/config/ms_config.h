@@ -105,8 +105,10 @@ struct ms_config_store {
 	uint32_t keep_seconds;
 	uint64_t keep_files;
 	uint64_t keep_bytes;
-	uint64_t min_free; /* bytes of the file system */
-	char **on_rotate;  /* command and arguments */
+	uint64_t min_free;       /* bytes of the file system */
+	bool by_session;         /* the path names the session: each has a file of its own */
+	uint32_t max_open_files; /* of these, at once, of each lane; 0: the default */
+	char **on_rotate;        /* command and arguments */
 	uint32_t on_rotate_n;
 	uint32_t on_rotate_jobs; /* at once */
 	enum ms_compress compress;
