@@ -219,13 +219,15 @@ health full 1 '^output write has taken no frame'
 stop "$pid" && fail "status 0 with a file that was not written"
 assert_ledger "$work/full.json"
 
-# always SECONDS RUN: healthy at each look.
+# always SECONDS RUN: healthy at each look, but for one that a busy machine does not answer in time.
 always()
 {
 	local end=$((SECONDS + $1))
 
 	while ((SECONDS < end)); do
-		ctl "$2" health >"$work/health.txt" || fail "alarm: $(cat "$work/health.txt")"
+		ctl "$2" health >"$work/health.txt" 2>&1 ||
+			grep -q 'does not answer within' "$work/health.txt" ||
+			fail "alarm: $(cat "$work/health.txt")"
 		sleep 0.1
 	done
 }
