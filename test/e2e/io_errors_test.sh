@@ -76,7 +76,7 @@ END
 	lost=$(get "$work/s.json" outputs.0.dropped.io_error)
 	found=$(count)
 	assert_equal "$((written + lost))" "$frames" "$1: written and lost"
-	echo "$1: $written written, $lost lost, $found in $(find "$work/out" -type f | wc -l) files"
+	echo "$1: $written written, $lost lost, $found in $(find "$work/out" -name "*.pcapng" | wc -l) files"
 }
 
 for words in "write:9" "write:9 plain"; do
