@@ -136,6 +136,7 @@ ms_capfile_settle(struct ms_capfile *file)
 	n = record.at - file->scratch;
 	room = file->stream->buffer->data + file->buffer_bytes - file->aside_at;
 	here = RTE_MIN(n, room);
+	/* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): set with aside */
 	memcpy(file->aside_at, file->scratch, here);
 	cursor->at = file->aside_at + here;
 	if (n > room) {
@@ -143,6 +144,7 @@ ms_capfile_settle(struct ms_capfile *file)
 		cursor->payload = file->aside_payload;
 		ms_capfile_hand_over(file);
 		take_buffer(file); /* ms_capfile_room() has made sure of it */
+		/* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): in the buffer taken */
 		memcpy(cursor->at, file->scratch + here, n - here);
 		cursor->at += n - here;
 		cursor->frames = record.frames - file->aside_frames;

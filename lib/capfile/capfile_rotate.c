@@ -112,6 +112,7 @@ ms_capfile_finish(struct ms_capfile *file, bool abandon)
 	if ((!stream->abandoned && !put_statistics(file)) ||
 		(stream->buffer == NULL && !ms_capfile_room(file, 1)))
 		return false;
+	/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): where there is room is a buffer */
 	stream->buffer->last = true;
 	if (file->ops != NULL)
 		stream->buffer->end = ms_capfile_end(file);

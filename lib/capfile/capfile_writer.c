@@ -234,20 +234,18 @@ push(struct ms_capfile *file, struct ms_capfile_file *f)
 			return;
 		if (packs(file) && !atomic_load_explicit(&buffer->packed, memory_order_acquire))
 			return;
-		if (buffer->error != 0) {
+		if (f->error != 0 || buffer->error != 0) {
 			buffer->done = true;
-		} else if (f->error == 0 && ms_capfile_file_short(file, f)) {
+		} else if (ms_capfile_file_short(file, f)) {
 			buffer->error = -ENOSPC;
 			buffer->done = true;
-		} else if (f->error == 0) {
+		} else {
 			ms_capfile_file_allocate(file, f);
 			place(f, buffer);
 			if (f->sha256 != NULL)
 				EVP_DigestUpdate(
 					f->sha256, buffer->data + buffer->lead, buffer->bytes);
 			launch(file, f, buffer);
-		} else {
-			buffer->done = true;
 		}
 		f->unsent = buffer->next;
 		if (buffer->done && buffer == f->first && !retire(file, f))
