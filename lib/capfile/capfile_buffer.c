@@ -111,6 +111,7 @@ ms_capfile_hand_over(struct ms_capfile *file)
 	buffer->session = stream->session;
 	buffer->number = stream->number;
 	buffer->pending = true;
+	buffer->first = stream->handed_over == 0;
 	stream->handed_over += buffer->bytes;
 	stream->frames += buffer->frames;
 	stream->buffers++;

@@ -208,9 +208,20 @@ ms_capfile_file_allocate(const struct ms_capfile *file, struct ms_capfile_file *
 }
 
 int
-ms_capfile_file_cut(const struct ms_capfile_file *f)
+ms_capfile_file_cut(const struct ms_capfile *file, struct ms_capfile_file *f)
 {
-	return f->aligned && ftruncate(f->fd, f->whole) < 0 ? -errno : 0;
+	enum ms_capfile_compress compress = file->packing.compress;
+	const uint8_t *ending;
+	size_t n;
+
+	if (f->aligned)
+		return ftruncate(f->fd, f->whole) < 0 ? -errno : 0;
+	if (compress == MS_CAPFILE_PLAIN || f->error == 0 || !f->regular || f->whole == 0)
+		return 0;
+	ending = ms_capfile_pack_ending(compress, &n);
+	if (write(f->fd, ending, n) == (ssize_t)n) /* else readers miss it, and no packet */
+		f->whole += n;
+	return 0;
 }
 
 static void

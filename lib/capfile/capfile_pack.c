@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Compression: threads that stand between the owner and the writer. Each buffer becomes one frame
- * of zstd (RFC 8878) or LZ4 (lz4_Frame_format.md) that needs no other, so that several are packed
- * at once, and a file that is cut between two frames is whole. Both formats let frames follow each
- * other.
+ * Compression: threads that stand between the owner and the writer. A file is one frame of zstd
+ * (RFC 8878) or LZ4 (lz4_Frame_format.md): Wireshark 4.0 finds no second one. A buffer
+ * becomes blocks in it that need none before them, so that several are packed at once, and what is
+ * cut between two buffers and gets an end is whole.
  *
  * The writer gives a buffer to whichever thread is idle, keeps it in its file's queue meanwhile,
  * and is woken when it is done. A thread packs into an area of its own and then exchanges that for
@@ -13,52 +13,116 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
-#include <lz4frame.h>
 #include <rte_common.h>
-#include <zstd.h>
 
-/* Largest blocks, each for itself; both checksums, so that a torn frame is not taken for whole. */
-static LZ4F_preferences_t
-lz4_preferences(int level, size_t bytes)
-{
-	return (LZ4F_preferences_t){
-		.frameInfo = {.blockSizeID = LZ4F_max4MB,
-			.blockMode = LZ4F_blockIndependent,
-			.contentChecksumFlag = LZ4F_contentChecksumEnabled,
-			.contentSize = bytes},
-		.compressionLevel = level,
-	};
-}
+#define ZSTD_WINDOW_MIN 20u
+#define ZSTD_WINDOW_MAX 27u /* what decoders take without being told to */
+#define ZSTD_PLEDGE_MIN ((size_t)1 << 20)
+#define OVERHEAD        1024u /* headers of blocks, and all that is not in the bounds */
+
+static const uint8_t zstd_end[] = {1, 0, 0}; /* the last block, with nothing in it */
+static const uint8_t lz4_end[] = {0, 0, 0, 0};
+
+/* Largest blocks, each for itself and with a checksum. */
+static const LZ4F_preferences_t lz4_format = {
+	.frameInfo = {.blockSizeID = LZ4F_max4MB,
+		.blockMode = LZ4F_blockIndependent,
+		.blockChecksumFlag = LZ4F_blockChecksumEnabled},
+	.autoFlush = 1,
+};
 
 size_t
 ms_capfile_pack_bound(enum ms_capfile_compress compress, size_t bytes)
 {
-	LZ4F_preferences_t preferences = lz4_preferences(1, bytes);
+	return OVERHEAD + (compress == MS_CAPFILE_ZSTD ? ZSTD_compressBound(bytes)
+						       : LZ4F_compressBound(bytes, &lz4_format));
+}
 
-	return compress == MS_CAPFILE_ZSTD ? ZSTD_compressBound(bytes)
-	                                   : LZ4F_compressFrameBound(bytes, &preferences);
+const uint8_t *
+ms_capfile_pack_ending(enum ms_capfile_compress compress, size_t *n)
+{
+	*n = compress == MS_CAPFILE_ZSTD ? sizeof(zstd_end) : sizeof(lz4_end);
+	return compress == MS_CAPFILE_ZSTD ? zstd_end : lz4_end;
+}
+
+/* Returns false if it can't be done. */
+static bool
+zstd_flush(ZSTD_CCtx *zstd, ZSTD_outBuffer *out, const uint8_t *data, size_t bytes)
+{
+	ZSTD_inBuffer in = {data, bytes, 0};
+	size_t left;
+
+	do
+		left = ZSTD_compressStream2(zstd, out, &in, ZSTD_e_flush);
+	while (!ZSTD_isError(left) && left > 0 && out->pos < out->size);
+	return left == 0;
+}
+
+/*
+ * A worker of the library gets a job before that of the buffer, so that this one is not the first:
+ * each but the first does without the offsets that the decoder remembers from the block before,
+ * which is of another buffer here. What the first came to, and the frame's header, are left out.
+ */
+static size_t
+pack_zstd(struct ms_capfile_packer *packer, const struct ms_capfile_buffer *buffer)
+{
+	const uint8_t header[] = {0x28, 0xb5, 0x2f, 0xfd, 0, (uint8_t)(packer->window - 10) << 3};
+	const struct ms_capfile *file = packer->file;
+	uint8_t scrap[64];
+	ZSTD_outBuffer first = {scrap, sizeof(scrap), 0};
+	ZSTD_outBuffer out = {packer->spare, file->area_bytes - sizeof(zstd_end), 0};
+
+	ZSTD_CCtx_reset(packer->zstd, ZSTD_reset_session_only);
+	/* for tables that fit a buffer; less, and the library would do without a worker */
+	ZSTD_CCtx_setPledgedSrcSize(packer->zstd, 1 + RTE_MAX(file->buffer_bytes, ZSTD_PLEDGE_MIN));
+	if (buffer->first) {
+		memcpy(packer->spare, header, sizeof(header));
+		out.pos = sizeof(header);
+	}
+	if (!zstd_flush(packer->zstd, &first, (const uint8_t *)"", 1) ||
+		!zstd_flush(packer->zstd, &out, buffer->data, buffer->bytes))
+		return 0;
+	return out.pos;
+}
+
+static size_t
+pack_lz4(struct ms_capfile_packer *packer, const struct ms_capfile_buffer *buffer)
+{
+	LZ4F_preferences_t preferences = lz4_format;
+	uint8_t *at = packer->spare;
+	size_t room = packer->file->area_bytes, header, n;
+
+	preferences.compressionLevel = packer->file->packing.level;
+	header = LZ4F_compressBegin(packer->lz4, at, room, &preferences);
+	if (LZ4F_isError(header))
+		return 0;
+	at += buffer->first ? header : 0; /* else it is written over */
+	n = LZ4F_compressUpdate(packer->lz4, at, room - header, buffer->data, buffer->bytes, NULL);
+	return LZ4F_isError(n) ? 0 : (size_t)(at - packer->spare) + n;
 }
 
 /* Returns 0 or -ENOMEM. */
 static int
 pack(struct ms_capfile_packer *packer, struct ms_capfile_buffer *buffer)
 {
-	const struct ms_capfile *file = packer->file;
-	LZ4F_preferences_t preferences = lz4_preferences(file->packing.level, buffer->bytes);
+	enum ms_capfile_compress compress = packer->file->packing.compress;
 	uint8_t *data = buffer->data;
-	size_t n;
+	const uint8_t *ending;
+	size_t n = 0, more;
 
-	if (buffer->bytes == 0) /* no frame for nothing */
-		return 0;
-	if (packer->zstd != NULL)
-		n = ZSTD_compress2(
-			packer->zstd, packer->spare, file->area_bytes, data, buffer->bytes);
-	else
-		n = LZ4F_compressFrame(
-			packer->spare, file->area_bytes, data, buffer->bytes, &preferences);
-	if (packer->zstd != NULL ? ZSTD_isError(n) : LZ4F_isError(n))
-		return -ENOMEM; /* nothing else can be wrong */
+	if (buffer->bytes > 0) {
+		n = compress == MS_CAPFILE_ZSTD ? pack_zstd(packer, buffer)
+		                                : pack_lz4(packer, buffer);
+		if (n == 0)
+			return -ENOMEM; /* nothing else can be wrong */
+	}
+	if (buffer->last) {
+		ending = ms_capfile_pack_ending(compress, &more);
+		memcpy(packer->spare + n, ending, more);
+		n += more;
+	}
 	buffer->data = packer->spare;
 	packer->spare = data;
 	buffer->bytes = n;
@@ -109,18 +173,45 @@ ms_capfile_pack(struct ms_capfile *file, struct ms_capfile_buffer *buffer)
 }
 
 static int
+start_zstd(struct ms_capfile_packer *packer)
+{
+	const struct ms_capfile *file = packer->file;
+	const struct {
+		ZSTD_cParameter parameter;
+		int value;
+	} wanted[] = {
+		{ZSTD_c_compressionLevel, file->packing.level},
+		{ZSTD_c_windowLog, (int)packer->window}, {ZSTD_c_nbWorkers, 1},
+		{ZSTD_c_overlapLog, 1}, /* none */
+	};
+
+	packer->zstd = ZSTD_createCCtx();
+	if (packer->zstd == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < RTE_DIM(wanted); i++) {
+		if (ZSTD_isError(ZSTD_CCtx_setParameter(
+			    packer->zstd, wanted[i].parameter, wanted[i].value)))
+			return -ENOTSUP;
+	}
+	return 0;
+}
+
+static int
 start(struct ms_capfile *file, struct ms_capfile_packer *packer)
 {
-	const struct ms_capfile_packing *packing = &file->packing;
+	int error = 0;
 
 	packer->file = file;
-	if (packing->compress == MS_CAPFILE_ZSTD) {
-		packer->zstd = ZSTD_createCCtx();
-		if (packer->zstd == NULL)
-			return -ENOMEM;
-		ZSTD_CCtx_setParameter(packer->zstd, ZSTD_c_compressionLevel, packing->level);
-		ZSTD_CCtx_setParameter(packer->zstd, ZSTD_c_checksumFlag, 1);
-	}
+	packer->window = ZSTD_WINDOW_MIN;
+	while (((size_t)1 << packer->window) < file->buffer_bytes &&
+		packer->window < ZSTD_WINDOW_MAX)
+		packer->window++;
+	if (file->packing.compress == MS_CAPFILE_ZSTD)
+		error = start_zstd(packer);
+	else if (LZ4F_isError(LZ4F_createCompressionContext(&packer->lz4, LZ4F_VERSION)))
+		error = -ENOMEM;
+	if (error != 0)
+		return error;
 	return ms_capfile_thread_start(&packer->thread, "ms-compress", packer_run, packer);
 }
 
@@ -142,6 +233,13 @@ ms_capfile_pack_begin(struct ms_capfile *file)
 	return error;
 }
 
+static void
+free_contexts(struct ms_capfile_packer *packer)
+{
+	ZSTD_freeCCtx(packer->zstd);
+	LZ4F_freeCompressionContext(packer->lz4);
+}
+
 void
 ms_capfile_pack_end(struct ms_capfile *file)
 {
@@ -155,6 +253,6 @@ ms_capfile_pack_end(struct ms_capfile *file)
 	for (uint32_t i = 0; i < packing->started; i++)
 		ms_capfile_thread_join(&packing->packers[i].thread);
 	for (uint32_t i = 0; i < packing->threads_n; i++)
-		ZSTD_freeCCtx(packing->packers[i].zstd);
+		free_contexts(&packing->packers[i]);
 	free(packing->jobs);
 }

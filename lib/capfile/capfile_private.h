@@ -22,10 +22,12 @@
 #include <time.h>
 
 #include <liburing.h>
+#include <lz4frame.h>
 #include <openssl/evp.h>
 #include <rte_branch_prediction.h>
 #include <rte_thread.h>
 #include <rte_version.h>
+#include <zstd.h>
 
 #include "capfile/ms_capfile.h"
 
@@ -104,9 +106,10 @@ struct ms_capfile_buffer {
 	size_t bytes; /* without lead */
 	size_t whole; /* of these, up to the end of the last record that ends here */
 	uint32_t stream;
-	uint32_t session;     /* as in the stream */
-	uint32_t number;      /* of the file in the stream */
-	bool last;            /* of its file */
+	uint32_t session; /* as in the stream */
+	uint32_t number;  /* of the file in the stream */
+	bool first;       /* of its file */
+	bool last;
 	_Atomic(bool) packed; /* compressed, or that has failed; release, acquired by writer */
 	uint64_t frames;      /* whose records end here */
 	uint64_t payload;     /* bytes of frames, without those of the format */
@@ -204,8 +207,10 @@ struct ms_capfile_file {
 struct ms_capfile_packer {
 	struct ms_capfile_thread thread; /* ctl: rw */
 	struct ms_capfile *file;         /* ctl: rw before it starts, then ro */
-	struct ZSTD_CCtx_s *zstd;        /* packer: rw; NULL: LZ4 */
-	uint8_t *spare;                  /* packer: rw; what the next buffer is packed into */
+	ZSTD_CCtx *zstd;                 /* packer: rw; one of the two */
+	LZ4F_cctx *lz4;
+	unsigned int window; /* of zstd, log2: a buffer fits */
+	uint8_t *spare;      /* packer: rw; what the next buffer is packed into */
 };
 
 struct ms_capfile_packing {
@@ -431,8 +436,9 @@ int ms_capfile_file_write(
 /* Direct I/O is more than this descriptor can do, here or at all; the page cache takes anything. */
 void ms_capfile_file_leave_direct(struct ms_capfile *file, struct ms_capfile_file *f);
 
-/* Cuts an aligned file to what it holds for certain. Returns 0 or -errno. */
-int ms_capfile_file_cut(const struct ms_capfile_file *f);
+/* Cuts an aligned file to what it holds for certain, and ends a compressed one there if it has
+ * failed. Returns 0 or -errno. */
+int ms_capfile_file_cut(const struct ms_capfile *file, struct ms_capfile_file *f);
 
 /* Lets go of the descriptor, and tells ops->finished; error: the first of the file, or 0. */
 void ms_capfile_file_end(struct ms_capfile *file, struct ms_capfile_file *f, int error);
@@ -441,6 +447,9 @@ void ms_capfile_file_end(struct ms_capfile *file, struct ms_capfile_file *f, int
 
 /* What `bytes` can come to, at most. */
 size_t ms_capfile_pack_bound(enum ms_capfile_compress compress, size_t bytes);
+
+/* What ends a file that was cut behind a buffer, n bytes. */
+const uint8_t *ms_capfile_pack_ending(enum ms_capfile_compress compress, size_t *n);
 
 /* Starts the threads, if the file is compressed. Returns 0 or -errno; then, too, it is to be ended.
  * Control. */

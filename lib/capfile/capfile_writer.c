@@ -149,7 +149,7 @@ finish(struct ms_capfile *file, struct ms_capfile_file *f)
 	int error = 0;
 
 	if (f->fd >= 0 && !f->cut)
-		error = ms_capfile_file_cut(f);
+		error = ms_capfile_file_cut(file, f);
 	if (error != 0 && f->error == 0)
 		f->error = error;
 	if (f->fd < 0 || !f->regular || f->whole == 0)
@@ -183,7 +183,7 @@ retire(struct ms_capfile *file, struct ms_capfile_file *f)
 	}
 	if (f->error != 0 && f->flying == 0 && f->fd >= 0 && !f->cut) {
 		f->cut = true; /* if it fails there is nothing left to try */
-		ms_capfile_file_cut(f);
+		ms_capfile_file_cut(file, f);
 	}
 	return true;
 }

@@ -20,7 +20,7 @@ struct ms_session_registry;
 
 enum ms_capfile_format { MS_CAPFILE_PCAPNG, MS_CAPFILE_PCAP };
 
-/* How files are compressed: frames of a buffer each, which hold whole records. */
+/* How files are compressed: one frame, whose blocks need none before those of their buffer. */
 enum ms_capfile_compress { MS_CAPFILE_PLAIN, MS_CAPFILE_ZSTD, MS_CAPFILE_LZ4 };
 
 #define MS_CAPFILE_COMPRESS_THREADS 16u /* at most */
@@ -83,7 +83,7 @@ struct ms_capfile_options {
 	/*
 	 * Compression, in compress_threads of its own (1 to MS_CAPFILE_COMPRESS_THREADS), at the
 	 * level that the library calls so. Then files are not aligned, and go through the page
-	 * cache; a file that fails is cut back to the last frame that was written.
+	 * cache; a file that fails is cut back to the last buffer that was written.
 	 */
 	enum ms_capfile_compress compress;
 	int compress_level;
