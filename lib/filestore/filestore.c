@@ -738,16 +738,21 @@ is_under_way(const struct ms_filestore *store, const char *path)
 
 /* Cuts the file to what is whole, gives it its name, and tells of it. */
 static void
-restore(struct ms_filestore *store, struct filestore_part *part, const struct filestore_scan *scan,
+restore(struct ms_filestore *store, struct filestore_part *part, struct filestore_scan *scan,
 	uint64_t size)
 {
+	uint64_t whole = scan->bytes;
 	char numbered[FILESTORE_PATH];
 
-	if (ftruncate(part->fd, (off_t)scan->bytes) != 0 || fsync(part->fd) != 0) {
+	if (ftruncate(part->fd, (off_t)whole) != 0 ||
+		pwrite(part->fd, scan->ending, scan->ending_n, (off_t)whole) !=
+			(ssize_t)scan->ending_n ||
+		fsync(part->fd) != 0) {
 		filestore_report(&store->reporter, "output %s: '%s' can't be recovered: %s",
 			store->output, part->part, strerror(errno));
 		return;
 	}
+	scan->bytes += scan->ending_n;
 	/* else the file of this run would take its place at the end */
 	if (is_under_way(store, part->path) &&
 		filestore_names_numbered(part->path, 2, numbered) == 0)
@@ -759,7 +764,7 @@ restore(struct ms_filestore *store, struct filestore_part *part, const struct fi
 	filestore_report(&store->reporter,
 		"output %s: recovered '%s': %" PRIu64 " packets, %" PRIu64 " bytes, %" PRIu64
 		" bytes cut off",
-		store->output, part->path, scan->packets, scan->bytes, size - scan->bytes);
+		store->output, part->path, scan->packets, scan->bytes, size - whole);
 	hand_out(store, part->path, scan->bytes);
 }
 

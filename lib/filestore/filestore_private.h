@@ -152,10 +152,12 @@ struct filestore_scan_session {
 	uint64_t packets;
 };
 
-/* The longest beginning of a file that is whole; compressed: in whole frames. */
+/* The longest beginning of a file that is whole. */
 struct filestore_scan {
 	enum filestore_kind kind;
-	uint64_t bytes;   /* of it, as it is on disk */
+	uint64_t bytes;    /* of it, as it is on disk */
+	uint8_t ending[4]; /* compressed: what has to follow, and how many bytes of it */
+	size_t ending_n;
 	uint64_t packets; /* in it */
 	uint64_t payload; /* bytes of theirs */
 	uint64_t first;   /* timestamps, the least and the greatest; if there is a packet */
@@ -181,25 +183,43 @@ void filestore_hexadecimal(
 
 struct filestore_unpack;
 
-/* Where frames go: data grows if it must. */
+enum filestore_packing {
+	FILESTORE_NOT_PACKED,
+	FILESTORE_ZSTD,
+	FILESTORE_LZ4,
+	FILESTORE_PACKED_OTHERWISE, /* than we do it */
+};
+
+#define FILESTORE_UNPACK_HEADER 7
+
+/* Where blocks go: data grows if it must. */
 struct filestore_unpacked {
 	uint8_t *data; /* from malloc(3) */
-	size_t room;   /* not 0 */
+	size_t room;
 	size_t have;
 };
 
-/* Does a compressed file begin with this, as a word of the machine? */
-bool filestore_unpack_knows(uint32_t magic);
+/* Behind a block: in the file, and in what came out. */
+struct filestore_place {
+	uint64_t file;
+	uint64_t unpacked;
+};
 
-/* For a file that begins with a magic that is known. NULL: no memory. */
-struct filestore_unpack *filestore_unpack_begin(int fd, uint32_t magic);
+/* What the first bytes of a file say. */
+enum filestore_packing filestore_unpack_kind(const uint8_t header[static FILESTORE_UNPACK_HEADER]);
+
+/* For one of ours; bytes behind the limit are taken for not there. NULL: no memory. */
+struct filestore_unpack *
+filestore_unpack_begin(int fd, enum filestore_packing packing, uint64_t limit);
 void filestore_unpack_end(struct filestore_unpack *u);
 
-/* Appends what the next frame holds. Returns 1, 0 if there is no whole one any more, or -errno. */
-int filestore_unpack_frame(struct filestore_unpack *u, struct filestore_unpacked *to);
+/* Appends what the next block holds. Returns 1, 0 if there is no whole one any more, or -errno. */
+int filestore_unpack_block(struct filestore_unpack *u, struct filestore_unpacked *to);
 
-/* Bytes of the file up to the end of the last frame that was appended. */
-uint64_t filestore_unpack_whole(const struct filestore_unpack *u);
+struct filestore_place filestore_unpack_place(const struct filestore_unpack *u);
+
+/* What must follow the last block to end the file. Returns its bytes, 0 if the file has ended. */
+size_t filestore_unpack_missing(const struct filestore_unpack *u, uint8_t ending[static 4]);
 
 /* manifest.c */
 

@@ -46,6 +46,7 @@ struct window {
 	uint64_t at;                     /* of the first byte here; compressed: of what is in it */
 	struct filestore_unpacked bytes; /* that were read */
 	struct filestore_unpack *unpack; /* NULL: it is not compressed */
+	struct filestore_place whole;
 };
 
 /* Reads more. Returns false if there is none. */
@@ -56,7 +57,9 @@ read_more(struct window *w)
 	ssize_t got;
 
 	if (w->unpack != NULL) {
-		got = filestore_unpack_frame(w->unpack, b);
+		if (b->have == 0) /* a block and a record end here */
+			w->whole = filestore_unpack_place(w->unpack);
+		got = filestore_unpack_block(w->unpack, b);
 		w->error = got < 0 ? (int)got : w->error;
 		return got > 0;
 	}
@@ -231,7 +234,7 @@ take_record(struct window *w, struct filestore_scan *scan, uint32_t snaplen, boo
 /*
  * Blocks of a file can be missing, and read as zeros, where later ones were written. A pcap record
  * says nothing at its end, so the last one before zeros is not believed if it reaches into another
- * block and ends in a zero itself. Of a compressed file such a block would be no whole frame.
+ * block and ends in a zero itself. What is compressed does not unpack with zeros in it, as a rule.
  */
 static void
 scan_pcap(struct window *w, struct filestore_scan *scan)
@@ -290,50 +293,62 @@ kind_of(struct window *w)
 	return has_content(w) ? FILESTORE_FOREIGN : FILESTORE_NOTHING;
 }
 
-/* Looks whether the file is compressed. Returns false for want of memory. */
+/* Looks whether the file is compressed. Returns false if it is and can't be read. */
 static bool
-open_packed(struct window *w)
+open_packed(struct window *w, uint64_t limit)
 {
-	const uint8_t *magic = look(w, 0, 4);
+	const uint8_t *header = look(w, 0, FILESTORE_UNPACK_HEADER);
+	enum filestore_packing packing =
+		header != NULL ? filestore_unpack_kind(header) : FILESTORE_NOT_PACKED;
 
-	if (magic == NULL || !filestore_unpack_knows(word(magic)))
-		return true;
-	w->unpack = filestore_unpack_begin(w->fd, word(magic));
+	if (packing == FILESTORE_NOT_PACKED || packing == FILESTORE_PACKED_OTHERWISE)
+		return packing == FILESTORE_NOT_PACKED;
+	w->unpack = filestore_unpack_begin(w->fd, packing, limit);
 	w->bytes.have = 0;
 	if (w->unpack == NULL)
 		w->error = -ENOMEM;
 	return w->unpack != NULL;
 }
 
-/* Ours hold whole records in each frame; the file is cut between two frames, or not at all. */
-static void
-close_packed(struct window *w, struct filestore_scan *scan)
-{
-	if (scan->kind != FILESTORE_FOREIGN && scan->bytes != w->at + w->bytes.have)
-		scan->kind = FILESTORE_FOREIGN;
-	scan->bytes = filestore_unpack_whole(w->unpack);
-	filestore_unpack_end(w->unpack);
-}
-
-int
-filestore_scan(int fd, struct filestore_scan *scan)
+/* A compressed file, up to the limit. *again: less of it is whole, up to there; or 0. */
+static int
+scan_to(int fd, struct filestore_scan *scan, uint64_t limit, uint64_t *again)
 {
 	struct window w = {.fd = fd, .bytes = {.data = malloc(WINDOW), .room = WINDOW}};
 
 	*scan = (struct filestore_scan){0};
+	*again = 0;
 	if (w.bytes.data == NULL)
 		return -ENOMEM;
-	scan->kind = open_packed(&w) ? kind_of(&w) : FILESTORE_NOTHING;
+	scan->kind = open_packed(&w, limit) ? kind_of(&w) : FILESTORE_FOREIGN;
 	if (scan->kind == FILESTORE_PCAPNG)
 		scan_pcapng(&w, scan);
 	else if (scan->kind == FILESTORE_PCAP)
 		scan_pcap(&w, scan);
 	if (scan->bytes == 0 && scan->kind == FILESTORE_PCAPNG)
 		scan->kind = FILESTORE_NOTHING;
-	if (w.unpack != NULL)
-		close_packed(&w, scan);
+	if (w.unpack != NULL) {
+		if (scan->bytes != w.whole.unpacked)
+			*again = w.whole.file;
+		scan->bytes = w.whole.file;
+		scan->ending_n = filestore_unpack_missing(w.unpack, scan->ending);
+		filestore_unpack_end(w.unpack);
+	}
 	free(w.bytes.data);
 	return w.error;
+}
+
+int
+filestore_scan(int fd, struct filestore_scan *scan)
+{
+	uint64_t again;
+	int error = scan_to(fd, scan, UINT64_MAX, &again);
+
+	if (error == 0 && again != 0) {
+		filestore_scan_free(scan);
+		error = scan_to(fd, scan, again, &again);
+	}
+	return error;
 }
 
 void
