@@ -68,8 +68,9 @@ open_descriptor(struct files_input *input)
 	return st.st_dev == input->entry->device && st.st_ino == input->entry->inode ? 0 : -ESTALE;
 }
 
+/* The next bytes of the file. */
 static ssize_t
-read_source(void *arg, void *bytes, size_t n)
+read_file(void *arg, void *bytes, size_t n)
 {
 	struct files_input *input = arg;
 	ssize_t got;
@@ -92,14 +93,26 @@ read_source(void *arg, void *bytes, size_t n)
 	return got;
 }
 
+/* And those that were packed into them. */
+static ssize_t
+read_source(void *arg, void *bytes, size_t n)
+{
+	struct files_input *input = arg;
+
+	return files_unpack_read(input->unpack, bytes, n);
+}
+
 struct ms_capread *
 files_input_open(struct files_inputs *all, struct files_input *input, struct files_entry *entry)
 {
 	const struct ms_capread_source source = {.read = read_source, .arg = input};
 
 	*input = (struct files_input){.entry = entry, .all = all, .fd = -1};
-	input->reader = ms_capread_create(&source, all->buffer_bytes);
+	input->unpack = files_unpack_create(read_file, input);
+	if (input->unpack != NULL)
+		input->reader = ms_capread_create(&source, all->buffer_bytes);
 	if (input->reader == NULL) {
+		files_unpack_free(input->unpack);
 		all->failed = true;
 		cli_wrong("%s: no memory to read it", entry->path);
 	}
@@ -122,13 +135,17 @@ files_input_close(struct files_input *input, enum ms_capread_result result)
 				entry->path);
 		else
 			cli_wrong("%s: %s; what stands before is taken", entry->path,
-				ms_capread_problem(input->reader));
+				files_unpack_problem(input->unpack) != NULL
+					? files_unpack_problem(input->unpack)
+					: ms_capread_problem(input->reader));
 	}
 	ms_capread_free(input->reader);
+	files_unpack_free(input->unpack);
 	free(input->wanted);
 	if (input->fd >= 0)
 		close_descriptor(input);
 	input->reader = NULL;
+	input->unpack = NULL;
 	input->wanted = NULL;
 }
 

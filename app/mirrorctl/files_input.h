@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Capture files that are read, as many at a time as need be: their readers stay, but of their
- * descriptors only the last used are open. What a compressed file needs has its place here: another
- * source for the reader.
+ * descriptors only the last used are open. They may be compressed.
  */
 #pragma once
 
@@ -11,12 +10,14 @@
 #include "capread/ms_capread.h"
 #include "files_manifest.h"
 #include "files_select.h"
+#include "files_unpack.h"
 
 struct files_input {
 	struct files_entry *entry;
 	struct files_inputs *all;
 	int fd; /* -1: not open now */
 	off_t offset;
+	struct files_unpack *unpack; /* between the descriptor and the reader */
 	struct ms_capread *reader;
 	uint8_t *wanted; /* for each interface: enum files_wanted */
 	uint32_t wanted_n;

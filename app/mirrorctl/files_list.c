@@ -35,7 +35,14 @@ ends_with(const char *name, const char *end)
 static bool
 is_capture(const char *name)
 {
-	return ends_with(name, ".pcapng") || ends_with(name, ".pcap") || files_input_is_part(name);
+	static const char *const endings[] = {
+		".pcapng", ".pcap", ".pcapng.zst", ".pcap.zst", ".pcapng.lz4", ".pcap.lz4"};
+
+	for (size_t i = 0; i < sizeof(endings) / sizeof(endings[0]); i++) {
+		if (ends_with(name, endings[i]))
+			return true;
+	}
+	return files_input_is_part(name);
 }
 
 /* The manifest of a directory, which stays until that of another one is asked for. */

@@ -13,6 +13,7 @@
 #    find lists the files in which tshark finds any of it, and no others;
 #  - files of the other byte order, with several sections, of pcap, and out of order merge too, and
 #    options of packets stay bit by bit;
+#  - so do compressed files, of mirrorsink and of the formats' own tools;
 #  - what comes later than the window is counted and not lost;
 #  - a damaged file is told with its place, status 1, and what is whole of it is merged;
 #  - memory does not grow with the files, nor need there be a descriptor for each;
@@ -21,7 +22,7 @@
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
-need_command tshark capinfos editcap
+need_command tshark capinfos editcap zstd lz4
 seed=${SEED:-5}
 frames=20000
 echo "seed $seed"
@@ -202,6 +203,38 @@ files merge -w "$work/bare.pcapng" "$work/bare"/w*.pcapng "$work/bare"/w0*.pcapn
 	>/dev/null
 fields "$work/bare.pcapng" | sort >"$work/got"
 all_fields one 'frame.interface_name == "vni65"' | cmp - "$work/got" || fail "named, some twice"
+
+# Compressed files: of mirrorsink, and by the formats' own tools, which make many frames of one
+kind=zstd
+all_fields one >"$work/want"
+for end in zst lz4; do
+	mkdir "$work/packed-$end" "$work/tool-$end"
+	cat >"$work/packed.json" <<-JSON
+		{"Outputs": [{"Name": "archive", "Type": "pcapng", "RotateBytes": 300000, "Compress": "$kind",
+		  "Path": "$work/packed-$end/w{worker}.pcapng.$end"}]}
+	JSON
+	use_lcores 6
+	sink packed "--vdev=net_pcap0,rx_pcap=$work/in.pcap" -- -c "$work/sessions.json" \
+		-c "$work/packed.json" -a "packets:$frames" -W 4 --summary "$work/packed.s.json"
+	assert_ledger "$work/packed.s.json"
+	files merge -w "$work/packed.pcapng" "$work/packed-$end" >/dev/null
+	fields "$work/packed.pcapng" | sort | cmp - "$work/want" || fail "the merge of $end files"
+	for file in "$work/four"/w*.pcapng; do
+		to=$work/tool-$end/$(basename "$file").$end
+		head -c 20000 "$file" | "$kind" -q -c >"$to"
+		tail -c +20001 "$file" | "$kind" -q -c >>"$to"
+	done
+	files merge --scan -w "$work/tool.pcapng" "$work/tool-$end" >/dev/null
+	fields "$work/tool.pcapng" | sort | cmp - "$work/want" || fail "the merge of files by $kind"
+	# cut anywhere: told, and what is whole is taken
+	head -c -1000 "$to" >"$work/cut.pcapng.$end"
+	if files merge -w "$work/cut.pcapng" "$work/cut.pcapng.$end" >"$work/cut.out" 2>&1; then
+		fail "a file that is cut counts as whole: $(cat "$work/cut.out")"
+	fi
+	grep -q "cut.pcapng.$end: it ends amid its compressed data; what stands before is taken" "$work/cut.out" ||
+		fail "a file that is cut: $(cat "$work/cut.out")"
+	kind=lz4
+done
 
 # Strange files, against a reader of our own; memory and window; and what is damaged
 "$python" "$here/files_strange.py" "$MIRRORCTL" "$work" "$seed" || fail "strange files"
