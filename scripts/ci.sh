@@ -54,7 +54,7 @@ job_sanitize() {
 	export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 	export LSAN_OPTIONS=suppressions=$PWD/test/lsan.supp:print_suppressions=0
 	# each start of a program takes long under them
-	export CONFIGS=20 SESSIONS=2000 KILLS=4
+	export CONFIGS=20 SESSIONS=2000
 	run_tests build/sanitize --timeout-multiplier 4
 }
 

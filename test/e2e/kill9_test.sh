@@ -20,7 +20,7 @@ set -euo pipefail
 
 need_command tshark capinfos
 
-kills=${KILLS:-20}
+kills=20
 seed=${SEED:-12}
 echo "seed $seed"
 RANDOM=$seed
