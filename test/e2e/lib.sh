@@ -167,11 +167,13 @@ testpmd_start()
 	shift
 	need_command dpdk-testpmd
 	[[ ${memory[0]} != --no-huge ]] || arguments=(--no-huge --no-shconf --no-pci -m 256)
-	# it would take the end of its standard input for the order to end
+	# It would take the end of its standard input for the order to end; and without --no-flush-rx
+	# it throws away what has come before it begins.
 	mkfifo "$work/$run.in"
 	exec {in}<>"$work/$run.in"
 	"${in_space[@]}" stdbuf -oL dpdk-testpmd "${arguments[@]}" --file-prefix "$prefix-$run" \
-		--lcores "0@${cpus[0]},1@${cpus[0]}" "$@" --forward-mode=io --total-num-mbufs=8192 \
+		--lcores "0@${cpus[0]},1@${cpus[0]}" "$@" --forward-mode=io --no-flush-rx \
+		--total-num-mbufs=8192 \
 		<&"$in" >"$work/$run.out" 2>"$work/$run.err" &
 	pid=$!
 	started+=("$pid")
