@@ -62,7 +62,8 @@ struct ms_capfile_ops {
 	/*
 	 * A file is complete, or as complete as it will be: cut to its length, and on disk. Takes
 	 * the descriptor over, and closes it. Called once for each file, that whose descriptor
-	 * ms_capfile_create() was given included.
+	 * ms_capfile_create() was given included; files that follow each other are synced at once,
+	 * and finish in the order in which the disk is done with them.
 	 */
 	void (*finished)(void *arg, int fd, const struct ms_capfile_finished *file);
 };

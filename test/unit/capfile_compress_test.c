@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <lz4frame.h>
@@ -196,13 +197,24 @@ test_round_trip(void **state)
 	}
 }
 
-/* Files that follow each other, as ops see them. */
+/* Files that follow each other, as ops see them; each end stands where its file does, since they
+ * come in the order in which the disk is done with them. */
 struct series {
 	int fds[64];
 	uint32_t opened;
 	uint32_t finished;
 	struct ms_capfile_finished ends[64];
 };
+
+static bool
+is_same_file(int a, int b)
+{
+	struct stat of_a, of_b;
+
+	assert_int_equal(fstat(a, &of_a), 0);
+	assert_int_equal(fstat(b, &of_b), 0);
+	return of_a.st_ino == of_b.st_ino && of_a.st_dev == of_b.st_dev;
+}
 
 static int
 series_open(void *arg, uint32_t session)
@@ -218,8 +230,13 @@ static void
 series_finished(void *arg, int fd, const struct ms_capfile_finished *finished)
 {
 	struct series *s = arg;
+	uint32_t i = 0;
 
-	s->ends[s->finished++] = *finished;
+	while (i < s->opened && !is_same_file(s->fds[i], fd))
+		i++;
+	assert_true(i < s->opened);
+	s->ends[i] = *finished;
+	s->finished++;
 	close(fd);
 }
 
