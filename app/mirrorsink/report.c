@@ -289,6 +289,32 @@ print_devices(const struct sink *sink, FILE *out)
 	}
 }
 
+#if defined(MS_STAGE_CYCLES)
+static void
+print_lcore_stages(const struct ms_stages *stages, unsigned int lcore, FILE *out)
+{
+	for (unsigned int s = 0; s < MS_STAGE_COUNT; s++) {
+		uint64_t n = ms_count_read(&stages->packets[s]);
+
+		if (n != 0)
+			fprintf(out, "  %-5u %-12s %14" PRIu64 " %10.1f   %s\n", lcore,
+				ms_stage_name(s), n,
+				(double)ms_count_read(&stages->cycles[s]) / (double)n,
+				ms_stage_help(s));
+	}
+}
+
+static void
+print_stages(const struct sink *sink, FILE *out)
+{
+	fprintf(out, "\n  %-5s %-12s %14s %10s\n", "lcore", "stage", "packets", "cycles");
+	for (uint16_t i = 0; i < sink->rx_n; i++)
+		print_lcore_stages(&sink->rx[i]->stages, sink->rx[i]->lcore, out);
+	for (uint16_t i = 0; i < sink->workers_n; i++)
+		print_lcore_stages(&sink->workers[i]->stages, sink->workers[i]->lcore, out);
+}
+#endif
+
 void
 report_print(const struct sink *sink, const struct sink_totals *totals, FILE *out)
 {
@@ -300,6 +326,9 @@ report_print(const struct sink *sink, const struct sink_totals *totals, FILE *ou
 	print_directions(sink, out);
 	print_unknown(sink, out);
 	print_never_hit(sink, out);
+#if defined(MS_STAGE_CYCLES)
+	print_stages(sink, out);
+#endif
 	fprintf(out, "\n%s\n",
 		totals_balanced(sink, totals)
 			? "The ledger balances: every packet and every frame is accounted for."

@@ -10,6 +10,7 @@
 #include <rte_pause.h>
 
 #include "filter/ms_filter_lookup.h"
+#include "packet/ms_mbuf.h"
 
 /*
  * Times that a transmit queue which takes nothing is asked again, for a burst. A NIC's has room in
@@ -28,15 +29,6 @@ struct outcome {
 	uint16_t frames_n;
 };
 
-/* Where the packet's bytes are, if they can be told from the mbuf's address alone; else 0. */
-static inline uint64_t
-data_from_mbuf(const struct rte_mbuf *m)
-{
-	uint64_t distance = (uint64_t)((uintptr_t)m->buf_addr - (uintptr_t)m) + m->data_off;
-
-	return m->nb_segs == 1 && distance <= UINT16_MAX ? distance : 0;
-}
-
 static inline struct ms_frame
 make_frame(const struct sink_rx *rx, struct rte_mbuf *m, const struct ms_packet *p, uint64_t tsc)
 {
@@ -45,71 +37,149 @@ make_frame(const struct sink_rx *rx, struct rte_mbuf *m, const struct ms_packet 
 		.session = p->session,
 		.direction = p->direction,
 		.outputs = p->outputs,
-		.data = data_from_mbuf(m),
+		.data = ms_data_from_mbuf(m),
 		.offset = p->offset,
 		.length = p->length,
 		.original_length = p->original_length};
 }
 
-/* Remembers the MAC address of a session's source ENI, where nobody has configured it. */
-static inline void
-learn_mac(struct sink_session *session, const struct ms_packet *p)
+/* Has it come as far as to a session? */
+static inline bool
+has_session(const struct ms_packet *p)
 {
-	uint64_t mac = p->direction == MS_DIRECTION_INGRESS ? p->mac_dst : p->mac_src;
-	uint64_t last = ms_count_read(&session->mac), changes = last >> SINK_MAC_BITS;
-
-	if ((last ^ mac) << (64 - SINK_MAC_BITS) == 0 || (mac >> 40 & 1) != 0)
-		return; /* as before, or a group's */
-	if (last != 0 && changes < SINK_MAC_CHANGES)
-		changes++;
-	atomic_store_explicit(&session->mac, changes << SINK_MAC_BITS | mac, memory_order_relaxed);
+	return p->fate == MS_FATE_NONE || p->fate >= MS_FATE_FILTER_REJECT;
 }
 
-/* Counts what the stages decided, packet by packet, and parts the burst by it. */
+/* Remembers the MAC address of a session's source ENI, where nobody has configured it. */
 static inline void
-settle(struct sink_rx *rx, struct rte_mbuf **mbufs, uint16_t n, uint64_t tsc, struct outcome *out)
+learn_mac(struct ms_session_counts *session, const struct ms_packet *p)
 {
-	uint64_t fates[MS_FATE_COUNT] = {0};
+	uint64_t mac = p->direction == MS_DIRECTION_INGRESS ? p->mac_dst : p->mac_src;
+	uint64_t last = ms_count_read(&session->mac), changes = last >> MS_MAC_BITS;
 
+	if ((last ^ mac) << (64 - MS_MAC_BITS) == 0 || (mac >> 40 & 1) != 0)
+		return; /* as before, or a group's */
+	if (last != 0 && changes < MS_MAC_CHANGES)
+		changes++;
+	atomic_store_explicit(&session->mac, changes << MS_MAC_BITS | mac, memory_order_relaxed);
+}
+
+/*
+ * Takes the packets of a set through all stages, and fills the places of those that come to a
+ * session as ms_flow_burst() does. The others are done with: their set is *gone. Returns how many
+ * packets rx->packets holds.
+ */
+static uint16_t
+study(struct sink_rx *rx, const struct ms_ruleset *rules, struct rte_mbuf **mbufs, uint64_t set,
+	uint64_t tsc, struct outcome *out, uint64_t *gone)
+{
+	struct ms_packet *packets = rx->packets;
+	struct rte_mbuf *studied[MS_BURST];
+	uint16_t n = 0;
+
+	*gone = set;
+	for (uint64_t left = set; left != 0; left &= left - 1) {
+		studied[n] = mbufs[__builtin_ctzll(left)];
+		packets[n++].place = (uint8_t)__builtin_ctzll(left);
+	}
+	ms_decap_burst(&rx->decap, studied, n, packets);
+	ms_stages_end(&rx->stages, MS_STAGE_DECAP, n);
+	if (rx->reassembly != NULL) {
+		n = ms_reassembly_burst(rx->reassembly, studied, packets, n, tsc);
+		ms_stages_end(&rx->stages, MS_STAGE_REASSEMBLY, n);
+	}
+	ms_ruleset_session_burst(rules, rx->registry, packets, n);
+	ms_stages_end(&rx->stages, MS_STAGE_SESSION, n);
+	ms_packet_parse_burst(studied, packets, n);
+	ms_stages_end(&rx->stages, MS_STAGE_PARSE, n);
+	ms_filter_burst(rules->base, packets, n, rules->hits[rx->reader]);
+	ms_stages_end(&rx->stages, MS_STAGE_FILTER, n);
+	for (uint16_t i = 0; i < n; i++) {
+		const struct ms_packet *p = &packets[i];
+
+		if (has_session(p)) {
+			ms_session_count_packet(&rx->sessions[p->session], p->direction, p->length);
+			if (p->eni_mac == 0 && p->direction != MS_DIRECTION_UNKNOWN)
+				learn_mac(&rx->sessions[p->session], p);
+			*gone &= ~(UINT64_C(1) << p->place);
+			mbufs[p->place] = studied[i]; /* which may be a whole, out of fragments */
+			rx->burst.frames[p->place] = make_frame(rx, studied[i], p, tsc);
+			rx->burst.hashes[p->place] = p->hash;
+			rx->burst.fates[p->place] = p->fate;
+			rx->burst.rejected |= (uint64_t)(p->fate != MS_FATE_NONE) << p->place;
+			continue;
+		}
+		ms_count_add(&rx->ledger.fates[p->fate], 1);
+		if (p->fate == MS_FATE_NOT_MIRROR && out->excepts) {
+			out->foreign[out->foreign_n++] = studied[i];
+			continue;
+		}
+		if (p->fate == MS_FATE_SESSION_UNKNOWN || p->fate == MS_FATE_SOURCE_MISMATCH)
+			ms_unknown_add(&rx->unknown, p);
+		out->free[out->free_n++] = studied[i];
+	}
+	return n;
+}
+
+/* Lets packets[0..n) be remembered, while their mbufs are still as they were. */
+static void
+learn(struct sink_rx *rx, struct rte_mbuf *const *mbufs, uint16_t n)
+{
 	for (uint16_t i = 0; i < n; i++) {
 		const struct ms_packet *p = &rx->packets[i];
 
-		fates[p->fate]++;
-		if (p->fate == MS_FATE_NONE || p->fate >= MS_FATE_FILTER_REJECT) {
-			struct sink_session *session = &rx->sessions[p->session];
+		if (has_session(p))
+			ms_flow_learn(rx->flows, mbufs[p->place], p);
+	}
+}
 
-			ms_count_add(&session->packets[p->direction], 1);
-			if (p->eni_mac == 0 && p->direction != MS_DIRECTION_UNKNOWN)
-				learn_mac(session, p);
-			ms_count_add(&session->bytes, p->length);
-			if (p->fate != MS_FATE_NONE)
-				ms_count_add(&session->rejected, 1);
-		}
-		if (p->fate == MS_FATE_NONE) {
-			rx->hashes[out->frames_n] = p->hash;
-			if (rx->hash)
-				mbufs[i]->hash.rss = p->hash;
-			rx->frames[out->frames_n++] = make_frame(rx, mbufs[i], p, tsc);
-		} else if (p->fate == MS_FATE_NOT_MIRROR && out->excepts) {
-			out->foreign[out->foreign_n++] = mbufs[i];
-		} else {
-			if (p->fate == MS_FATE_SESSION_UNKNOWN ||
-				p->fate == MS_FATE_SOURCE_MISMATCH)
-				ms_unknown_add(&rx->unknown, p);
-			out->free[out->free_n++] = mbufs[i];
-		}
+/* Counts and takes out what the filter has rejected. */
+static inline void
+reject(struct sink_rx *rx, struct rte_mbuf *const *mbufs, struct outcome *out)
+{
+	for (uint64_t left = rx->burst.rejected; left != 0; left &= left - 1) {
+		unsigned int i = (unsigned int)__builtin_ctzll(left);
+
+		ms_count_add(&rx->sessions[rx->burst.frames[i].session].rejected, 1);
+		ms_count_add(&rx->ledger.fates[rx->burst.fates[i]], 1);
+		out->free[out->free_n++] = mbufs[i];
 	}
-	for (unsigned int f = MS_FATE_NONE + 1; f < MS_FATE_COUNT; f++) {
-		if (fates[f] != 0)
-			ms_count_add(&rx->ledger.fates[f], fates[f]);
+}
+
+/* Closes up the frames of a set. Returns how many there are. */
+static inline uint16_t
+close_up(struct ms_recalled *burst, uint64_t set)
+{
+	uint16_t n = 0;
+
+	for (; set != 0; set &= set - 1, n++) {
+		unsigned int i = (unsigned int)__builtin_ctzll(set);
+
+		burst->frames[n] = burst->frames[i];
+		burst->hashes[n] = burst->hashes[i];
 	}
+	return n;
+}
+
+/* Parts the burst: frames that are under way close up in rx->burst. */
+static inline void
+settle(struct sink_rx *rx, struct rte_mbuf **mbufs, uint16_t n, uint64_t gone, struct outcome *out)
+{
+	uint64_t all = UINT64_MAX >> (64 - n);
+
+	reject(rx, mbufs, out);
+	gone |= rx->burst.rejected;
+	out->frames_n = likely(gone == 0) ? n : close_up(&rx->burst, all & ~gone);
+	for (uint16_t i = 0; rx->hash && i < out->frames_n; i++)
+		rx->burst.frames[i].mbuf->hash.rss = rx->burst.hashes[i];
 }
 
 /* Sends frames to the workers; with a full ring waits, or counts and drops. */
 static inline void
 hand_over(struct sink_rx *rx, struct outcome *out)
 {
-	uint16_t left = ms_dispatch_burst(rx->dispatch, rx->frames, rx->hashes, out->frames_n);
+	uint16_t left =
+		ms_dispatch_burst(rx->dispatch, rx->burst.frames, rx->burst.hashes, out->frames_n);
 
 	while (left > 0 && rx->wait) {
 		ms_dispatch_reclaim(rx->dispatch);
@@ -118,10 +188,10 @@ hand_over(struct sink_rx *rx, struct outcome *out)
 	}
 	if (left == 0)
 		return;
-	left = ms_dispatch_give_up(rx->dispatch, rx->frames);
+	left = ms_dispatch_give_up(rx->dispatch, rx->burst.frames);
 	for (uint16_t i = 0; i < left; i++) {
-		ms_count_add(&rx->sessions[rx->frames[i].session].lost, 1);
-		out->free[out->free_n++] = rx->frames[i].mbuf;
+		ms_count_add(&rx->sessions[rx->burst.frames[i].session].lost, 1);
+		out->free[out->free_n++] = rx->burst.frames[i].mbuf;
 	}
 	ms_count_add(&rx->ledger.fates[MS_FATE_RING_FULL], left);
 }
@@ -133,11 +203,13 @@ deliver(struct sink_rx *rx, struct outcome *out)
 	uint16_t n = out->frames_n;
 
 	if (rx->dedup != NULL) {
-		n = duplicates_burst(rx->dedup, rx->frames, n, &out->free[out->free_n]);
+		n = duplicates_burst(rx->dedup, rx->burst.frames, n, &out->free[out->free_n]);
 		out->free_n += out->frames_n - n;
+		ms_stages_end(&rx->stages, MS_STAGE_DEDUP, out->frames_n);
 	}
-	out->free_n += ms_lane_burst(rx->lane, rx->frames, n, &out->free[out->free_n]);
+	out->free_n += ms_lane_burst(rx->lane, rx->burst.frames, n, &out->free[out->free_n]);
 	ms_count_add(&rx->ledger.fates[MS_FATE_DELIVERED], n);
+	ms_stages_end(&rx->stages, MS_STAGE_OUTPUT, n);
 }
 
 /* A transmit queue, and how often it is asked again in vain for a burst. */
@@ -194,7 +266,8 @@ static void
 rx_burst(struct sink_rx *rx, const struct sink_queue *queue, struct rte_mbuf **mbufs, uint16_t n)
 {
 	const struct ms_ruleset *rules = ms_ruleset_get(rx->rules);
-	uint64_t tsc = rte_rdtsc(), bytes = 0;
+	uint64_t tsc = rte_rdtsc(), bytes = 0, unknown, gone = 0;
+	uint16_t studied = 0;
 	struct outcome out;
 
 	out.excepts = queue->of->peer != NULL;
@@ -204,13 +277,15 @@ rx_burst(struct sink_rx *rx, const struct sink_queue *queue, struct rte_mbuf **m
 	ms_count_add(&rx->ledger.received, n);
 	ms_count_add(&rx->ledger.received_bytes, bytes);
 
-	ms_decap_burst(&rx->decap, mbufs, n, rx->packets);
-	if (rx->reassembly != NULL)
-		n = ms_reassembly_burst(rx->reassembly, mbufs, rx->packets, n, tsc);
-	ms_ruleset_session_burst(rules, rx->registry, rx->packets, n);
-	ms_packet_parse_burst(mbufs, rx->packets, n);
-	ms_filter_burst(rules->base, rx->packets, n, rules->hits[rx->reader]);
-	settle(rx, mbufs, n, tsc, &out);
+	unknown = ms_flow_burst(rx->flows, rules->serial, mbufs, n, tsc, rules->hits[rx->reader],
+		rx->sessions, &rx->burst);
+	ms_stages_end(&rx->stages, MS_STAGE_FLOW, n);
+	if (unknown != 0)
+		studied = study(rx, rules, mbufs, unknown, tsc, &out, &gone);
+	settle(rx, mbufs, n, gone, &out);
+	if (studied > 0)
+		learn(rx, mbufs, studied);
+	ms_stages_end(&rx->stages, MS_STAGE_SETTLE, n);
 
 	if (out.frames_n > 0 && rx->dispatch != NULL) {
 		hand_over(rx, &out);
@@ -220,7 +295,8 @@ rx_burst(struct sink_rx *rx, const struct sink_queue *queue, struct rte_mbuf **m
 	if (out.foreign_n > 0)
 		send_foreign(rx, queue, &out);
 	if (out.free_n > 0)
-		rte_pktmbuf_free_bulk(out.free, out.free_n);
+		ms_mbuf_free_bulk(out.free, out.free_n);
+	ms_stages_end(&rx->stages, MS_STAGE_RELEASE, out.free_n);
 }
 
 /* How many packets may be received now; what is not used goes back with budget_return(). */
@@ -260,12 +336,15 @@ poll_queues(struct sink_rx *rx)
 
 		if (port == SINK_PORT_NONE)
 			continue;
+		ms_stages_begin(&rx->stages);
 		room = budget_take(rx->budget);
 		if (room > 0)
 			n = rte_eth_rx_burst(port, rx->queues[q].queue, mbufs, room);
 		budget_return(rx->budget, room - n);
-		if (n > 0)
+		if (n > 0) {
+			ms_stages_end(&rx->stages, MS_STAGE_RX, n);
 			rx_burst(rx, &rx->queues[q], mbufs, n);
+		}
 		sum += n;
 	}
 	return sum;

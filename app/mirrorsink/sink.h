@@ -24,13 +24,16 @@
 #include "dedup/ms_dedup.h"
 #include "dispatch/ms_dispatch.h"
 #include "filestore/ms_filestore.h"
+#include "flow/ms_flow.h"
 #include "ledger/ms_ledger.h"
+#include "ledger/ms_stages.h"
 #include "options.h"
 #include "output/ms_output.h"
 #include "packet/ms_timestamp.h"
 #include "reassembly/ms_reassembly.h"
 #include "ruleset/ms_ruleset.h"
 #include "session/ms_session.h"
+#include "session/ms_session_counts.h"
 #include "session/ms_unknown.h"
 
 #define SINK_RX_MAX       MS_RULESET_READERS_MAX
@@ -52,24 +55,6 @@ enum sink_stage {
 	SINK_RUN,
 	SINK_DRAIN, /* rx lcores stop; workers go on until their rings are empty */
 	SINK_END,   /* rx lcores have stopped: empty rings stay empty */
-};
-
-#define SINK_DIRECTIONS  3 /* enum ms_direction */
-#define SINK_MAC_BITS    48
-#define SINK_MAC_CHANGES UINT64_C(0xffff) /* that are counted; more are as many */
-
-/* What an rx lcore knows of one session. */
-struct sink_session {
-	ms_counter packets[SINK_DIRECTIONS]; /* mirrored packets of this session */
-	/*
-	 * The inner MAC address on the source ENI's side, learned where it is not configured and
-	 * the outer source address told which side that is; it is shown, and decides nothing. The
-	 * upper 16 bits count how often it was another one than before.
-	 */
-	ms_counter mac;
-	ms_counter bytes;    /* of their inner frames */
-	ms_counter rejected; /* by a filter, or for want of a route */
-	ms_counter lost;     /* to a full ring */
 };
 
 /* A port, and what it is for. ctl: rw, telemetry: ro under sink.lock. */
@@ -153,29 +138,30 @@ struct sink_rx {
 	struct sink_budget *budget;
 	struct ms_decap decap;
 	struct ms_reassembly *reassembly; /* NULL: fragments are dropped */
-	struct ms_dispatch *dispatch;     /* NULL: run to completion */
-	struct ms_lane *lane;             /* NULL: there are workers */
-	struct sink_dedup *dedup;         /* of the lane; NULL: off, or there are workers */
-	bool wait;                        /* for a full ring, instead of dropping */
-	bool hash;                        /* leaves the flow's hash in mbuf->hash.rss */
+	struct ms_flow_table *flows;
+	struct ms_dispatch *dispatch; /* NULL: run to completion */
+	struct ms_lane *lane;         /* NULL: there are workers */
+	struct sink_dedup *dedup;     /* of the lane; NULL: off, or there are workers */
+	bool wait;                    /* for a full ring, instead of dropping */
+	bool hash;                    /* leaves the flow's hash in mbuf->hash.rss */
 	struct sink_return returns[RTE_MAX_ETHPORTS]; /* what this lcore carries back */
 	uint16_t returns_n;
 	uint64_t flush_ticks;
 
 	/* rx: rw, ctl: ro */
 	alignas(64) struct ms_ledger ledger;
-	struct sink_session *sessions; /* MS_SESSIONS_MAX, address space rather than memory */
+	struct ms_session_counts *sessions; /* MS_SESSIONS_MAX, address space rather than memory */
 	struct ms_unknown unknown;
 	ms_counter exception_sent;     /* to exception ports, */
 	ms_counter exception_dropped;  /* or not: full, gone, or too long for them */
 	ms_counter exception_returned; /* from them, out of their mirror ports */
 	ms_counter exception_lost;     /* or not */
 	ms_counter rounds;             /* of its loop: it lives, and holds nothing from before */
+	struct ms_stages stages;
 
 	/* rx: rw */
 	alignas(64) struct ms_packet packets[MS_BURST];
-	struct ms_frame frames[MS_BURST];
-	uint32_t hashes[MS_BURST];
+	struct ms_recalled burst;
 };
 
 struct sink_worker {
@@ -192,6 +178,7 @@ struct sink_worker {
 	/* worker: rw, ctl: ro */
 	alignas(64) ms_counter delivered;
 	ms_counter rounds; /* of its loop */
+	struct ms_stages stages;
 };
 
 struct sink {

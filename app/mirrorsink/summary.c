@@ -230,6 +230,35 @@ out:
 	return array;
 }
 
+#if defined(MS_STAGE_CYCLES)
+static void
+add_stages(json_t *array, const struct ms_stages *stages, unsigned int lcore)
+{
+	for (unsigned int s = 0; s < MS_STAGE_COUNT; s++) {
+		uint64_t packets = ms_count_read(&stages->packets[s]);
+
+		if (packets != 0)
+			json_array_append_new(array,
+				json_pack("{s:i, s:s, s:o, s:o}", "lcore", (int)lcore, "stage",
+					ms_stage_name(s), "packets", integer(packets), "cycles",
+					integer(ms_count_read(&stages->cycles[s]))));
+	}
+}
+
+/* What each stage took, on each lcore. */
+static json_t *
+stages(const struct sink *sink)
+{
+	json_t *array = json_array();
+
+	for (uint16_t i = 0; i < sink->rx_n; i++)
+		add_stages(array, &sink->rx[i]->stages, sink->rx[i]->lcore);
+	for (uint16_t i = 0; i < sink->workers_n; i++)
+		add_stages(array, &sink->workers[i]->stages, sink->workers[i]->lcore);
+	return array;
+}
+#endif
+
 bool
 report_summary(const struct sink *sink, const struct sink_totals *totals, int fd)
 {
@@ -245,6 +274,10 @@ report_summary(const struct sink *sink, const struct sink_totals *totals, int fd
 		"unknown_sessions", unknown(sink), "rules", rules(sink), "never_hit",
 		never_hit(sink));
 	bool ok = out != NULL && root != NULL;
+
+#if defined(MS_STAGE_CYCLES)
+	json_object_set_new(root, "stages", stages(sink));
+#endif
 
 	ok = ok && json_dumpf(root, out, JSON_INDENT(2) | JSON_REAL_PRECISION(6)) == 0;
 	ok = ok && fputc('\n', out) != EOF;

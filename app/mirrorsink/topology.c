@@ -163,6 +163,20 @@ make_reassembly(const struct sink *sink, struct sink_rx *rx)
 	return rx->reassembly != NULL;
 }
 
+/* Needs what make_rx() has set. */
+static bool
+make_flows(const struct sink *sink, struct sink_rx *rx)
+{
+	const struct ms_flow_options options = {.flows = MS_FLOWS,
+		.vxlan_port = rx->decap.vxlan_port,
+		.vectors = MS_FLOW_BEST,
+		.clock = &sink->clock,
+		.socket = (int)rte_lcore_to_socket_id(rx->lcore)};
+
+	rx->flows = ms_flow_create(&options);
+	return rx->flows != NULL;
+}
+
 static struct sink_rx *
 make_rx(struct sink *sink, uint16_t i, unsigned int lcore)
 {
@@ -186,7 +200,7 @@ make_rx(struct sink *sink, uint16_t i, unsigned int lcore)
 	rx->wait = sink->wait;
 	rx->hash = sink->hash;
 	rx->flush_ticks = rte_get_tsc_hz() / FLUSHES_PER_SECOND;
-	if (!make_reassembly(sink, rx))
+	if (!make_reassembly(sink, rx) || !make_flows(sink, rx))
 		return NULL;
 	if (sink->workers_n > 0) {
 		rx->dispatch = allocate(sizeof(*rx->dispatch));
@@ -278,8 +292,9 @@ topology_free(struct sink *sink)
 		for (uint16_t w = 0; rx->dispatch != NULL && w < sink->workers_n; w++)
 			ms_ring_pair_free(&rx->dispatch->rings[w]);
 		if (rx->sessions != NULL)
-			munmap(rx->sessions, MS_SESSIONS_MAX * sizeof(struct sink_session));
+			munmap(rx->sessions, MS_SESSIONS_MAX * sizeof(struct ms_session_counts));
 		ms_reassembly_free(rx->reassembly);
+		ms_flow_free(rx->flows);
 		free(rx->dispatch);
 		free(rx);
 	}

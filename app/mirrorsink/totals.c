@@ -55,11 +55,11 @@ totals_collect(const struct sink *sink, struct sink_totals *totals)
 static void
 add_mac(struct sink_session_totals *totals, uint64_t seen)
 {
-	uint64_t mac = seen & ((UINT64_C(1) << SINK_MAC_BITS) - 1);
+	uint64_t mac = seen & ((UINT64_C(1) << MS_MAC_BITS) - 1);
 
 	if (mac == 0)
 		return;
-	totals->learned_macs_changed += (uint32_t)(seen >> SINK_MAC_BITS);
+	totals->learned_macs_changed += (uint32_t)(seen >> MS_MAC_BITS);
 	if (totals->learned_mac != 0 && totals->learned_mac != mac)
 		totals->learned_macs_changed++;
 	totals->learned_mac = mac;
@@ -72,16 +72,16 @@ totals_session(const struct sink *sink, uint32_t slot, struct sink_session_total
 	for (uint16_t l = 0; l < sink->lanes_n && sink->dedups[l] != NULL; l++)
 		totals->duplicates += ms_count_read(&sink->dedups[l]->sessions[slot]);
 	for (uint16_t r = 0; r < sink->rx_n; r++) {
-		const struct sink_session *session = &sink->rx[r]->sessions[slot];
+		const struct ms_session_counts *session = &sink->rx[r]->sessions[slot];
 
 		totals->rejected += ms_count_read(&session->rejected);
 		totals->lost += ms_count_read(&session->lost);
 		totals->bytes += ms_count_read(&session->bytes);
-		for (unsigned int d = 0; d < SINK_DIRECTIONS; d++)
+		for (unsigned int d = 0; d < MS_DIRECTIONS; d++)
 			totals->directions[d] += ms_count_read(&session->packets[d]);
 		add_mac(totals, ms_count_read(&session->mac));
 	}
-	for (unsigned int d = 0; d < SINK_DIRECTIONS; d++)
+	for (unsigned int d = 0; d < MS_DIRECTIONS; d++)
 		totals->packets += totals->directions[d];
 	totals->delivered = totals->packets - totals->rejected - totals->lost - totals->duplicates;
 }

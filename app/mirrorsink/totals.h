@@ -20,7 +20,7 @@ struct sink_totals {
 
 struct sink_session_totals {
 	uint64_t packets;
-	uint64_t directions[SINK_DIRECTIONS]; /* of them, by enum ms_direction */
+	uint64_t directions[MS_DIRECTIONS]; /* of them, by enum ms_direction */
 	uint64_t learned_mac; /* last seen on the source ENI's side; 0: none, or not looked for */
 	uint32_t learned_macs_changed; /* how often it was another one than before */
 	uint64_t bytes;

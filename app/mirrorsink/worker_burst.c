@@ -18,20 +18,25 @@ worker_burst(struct sink_worker *worker, const struct ms_ring_pair *pair)
 	unsigned int n, sent;
 	uint16_t kept, done_n = 0;
 
+	ms_stages_begin(&worker->stages);
 	n = rte_ring_sc_dequeue_burst_elem(
 		pair->forward, frames, sizeof(struct ms_frame), MS_BURST, NULL);
 	if (n == 0)
 		return 0;
+	ms_stages_end(&worker->stages, MS_STAGE_WORKER, n);
 	kept = (uint16_t)n;
 	if (worker->dedup != NULL) {
 		kept = duplicates_burst(worker->dedup, frames, kept, done);
 		done_n = (uint16_t)(n - kept);
+		ms_stages_end(&worker->stages, MS_STAGE_DEDUP, n);
 	}
 	done_n += ms_lane_burst(worker->lane, frames, kept, &done[done_n]);
 	ms_count_add(&worker->delivered, kept);
+	ms_stages_end(&worker->stages, MS_STAGE_OUTPUT, kept);
 	sent = rte_ring_sp_enqueue_burst(pair->back, (void **)done, done_n, NULL);
 	if (sent < done_n) /* the rx lcore has stopped taking them back */
 		rte_pktmbuf_free_bulk(&done[sent], done_n - sent);
+	ms_stages_end(&worker->stages, MS_STAGE_RELEASE, done_n);
 	return n;
 }
 

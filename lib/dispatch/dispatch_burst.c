@@ -6,6 +6,8 @@
 
 #include <rte_ring_elem.h>
 
+#include "packet/ms_mbuf.h"
+
 /* Mbufs taken back from one worker at a time. */
 #define RECLAIM 256
 
@@ -68,7 +70,7 @@ ms_dispatch_reclaim(struct ms_dispatch *dispatch)
 			dispatch->rings[w].back, (void **)mbufs, RECLAIM, NULL);
 
 		if (n > 0)
-			rte_pktmbuf_free_bulk(mbufs, n);
+			ms_mbuf_free_bulk(mbufs, n);
 		sum += n;
 	}
 	return sum;

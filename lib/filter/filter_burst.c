@@ -62,6 +62,8 @@ burst_policies(struct burst *burst, const uint8_t *base, struct ms_packet *packe
 			continue;
 		rte_prefetch0(policy);
 		packet->outputs = 0;
+		packet->leaf = packet->leaf_second = MS_LEAF_NONE;
+		packet->many_leaves = false;
 		packet->fate = MS_FATE_NO_ROUTE; /* the weakest; burst_finish() lowers it */
 		if (packet->direction != MS_DIRECTION_UNKNOWN) {
 			step_add(burst, policy, packet, (uint8_t)i, packet->direction);
@@ -153,6 +155,8 @@ burst_finish(const struct burst *burst, struct ms_packet *packets, ms_counter *l
 		else
 			found = ms_leaf_found(step->policy, step->leaf, leaf_hits);
 		packet->outputs |= found.outputs;
+		packet->many_leaves |= found.many;
+		packet->leaf_second = packet->leaf;
 		packet->leaf = found.leaf;
 		if (found.fate < packet->fate)
 			packet->fate = found.fate;

@@ -149,6 +149,7 @@ struct ms_found {
 	uint32_t outputs;
 	uint32_t leaf; /* global; where several leaves were counted, the first */
 	uint8_t fate;
+	bool many; /* not one leaf was counted, but several or none */
 };
 
 /* The two cells that the classes of a key lead to. */
@@ -405,6 +406,7 @@ ms_bits_lookup(const struct ms_policy *policy, const uint8_t *table, const struc
 		.outputs = t->always,
 		.fate = (uint8_t)t->fate,
 		.leaf = policy->leaf_base + t->no_rule,
+		.many = t->segments_n == 0, /* or none, rather */
 	};
 	const uint64_t *rows[5];
 	uint32_t classes[5];
@@ -420,6 +422,8 @@ ms_bits_lookup(const struct ms_policy *policy, const uint8_t *table, const struc
 		ms_count_add(&leaf_hits[leaf], 1);
 		if (i == 0)
 			result.leaf = leaf;
+		else
+			result.many = true;
 		if ((action & 1) != 0) {
 			result.outputs |= segments[i].outputs;
 		} else if (session) {

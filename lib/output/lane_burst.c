@@ -11,8 +11,10 @@ ms_lane_burst(
 	uint32_t wanted = 0;
 	uint16_t done_n = 0;
 
-	for (uint16_t i = 0; i < n; i++)
+	for (uint16_t i = 0; i < n; i++) {
 		wanted |= frames[i].outputs;
+		done[i] = frames[i].mbuf;
+	}
 	/* those that copy come before those that take the mbufs away */
 	for (uint16_t i = 0; i < lane->outputs_n; i++) {
 		struct ms_lane_output *output = &lane->outputs[i];
@@ -20,6 +22,8 @@ ms_lane_burst(
 		if ((wanted & output->bit & ~lane->ports) != 0)
 			output->ops->burst(lane, output, frames, n);
 	}
+	if ((wanted & lane->ports) == 0)
+		return n;
 	/* and who keeps no mbuf is to be asked before they are gone */
 	for (uint16_t i = 0; i < n; i++) {
 		if ((frames[i].outputs & lane->ports) == 0)

@@ -23,6 +23,7 @@
 #define MS_OUTPUTS_MAX 32
 
 #define MS_SESSION_NONE UINT32_MAX
+#define MS_LEAF_NONE    UINT32_MAX
 
 /* Seen from the source ENI. The values are those of pcapng's epb_flags (inbound 1, outbound 2). */
 enum ms_direction {
@@ -101,6 +102,10 @@ struct ms_packet {
 	uint64_t mac_dst; /* inner MAC addresses as numbers, 0 if cut */
 	uint64_t mac_src;
 	uint16_t ether_type; /* inner, behind up to two VLAN tags; 0 if cut */
+	/* filter */
+	bool many_leaves;     /* other leaves, too, or instead */
+	uint8_t place;        /* the owner's: in the burst it came with */
+	uint32_t leaf_second; /* of an unknown direction: what decided in the other one */
 };
 static_assert(sizeof(struct ms_packet) == 128, "two cache lines a packet");
 

@@ -88,10 +88,10 @@ ms_timestamp_utc(const struct ms_timestamp *t, uint64_t tsc)
 	return ns + (uint64_t)(((__int128)(int64_t)(tsc - base) * (int64_t)rate) >> 32);
 }
 
-/* When a packet was seen, in nanoseconds since 1970; burst_tsc is the TSC of the burst in which it
- * was received. Any thread. */
+/* When a packet was seen, in nanoseconds since 1970; utc is that of the burst in which it was
+ * received. Any thread. */
 static inline uint64_t
-ms_timestamp_of(const struct ms_timestamp *t, const struct rte_mbuf *m, uint64_t burst_tsc)
+ms_timestamp_or(const struct ms_timestamp *t, const struct rte_mbuf *m, uint64_t utc)
 {
 	if ((m->ol_flags & t->flag) != 0) {
 		uint64_t us = *RTE_MBUF_DYNFIELD(m, t->field, const rte_mbuf_timestamp_t *);
@@ -100,5 +100,12 @@ ms_timestamp_of(const struct ms_timestamp *t, const struct rte_mbuf *m, uint64_t
 			us += MS_TIMESTAMP_PORT_ERA;
 		return us * MS_TIMESTAMP_PORT_NS;
 	}
-	return ms_timestamp_utc(t, burst_tsc);
+	return utc;
+}
+
+/* The same by the TSC of the burst. */
+static inline uint64_t
+ms_timestamp_of(const struct ms_timestamp *t, const struct rte_mbuf *m, uint64_t burst_tsc)
+{
+	return ms_timestamp_or(t, m, ms_timestamp_utc(t, burst_tsc));
 }

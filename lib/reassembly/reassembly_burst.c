@@ -237,6 +237,7 @@ ms_reassembly_burst(struct ms_reassembly *reassembly, struct rte_mbuf **mbufs,
 				packets[kept] = packets[i];
 			mbufs[kept++] = m;
 		} else if ((m = add_fragment(reassembly, m, &f, tsc)) != NULL) {
+			packets[kept].place = packets[i].place;
 			ms_decap_burst(reassembly->options.decap, &m, 1, &packets[kept]);
 			mbufs[kept++] = m;
 		}

@@ -83,6 +83,9 @@ build_tables(struct ruleset_build *build, size_t *head)
 	return rc;
 }
 
+/* Rulesets so far. */
+static _Atomic(uint32_t) compiled;
+
 int
 ms_ruleset_compile(struct ms_ruleset **out, struct ms_config *config,
 	struct ms_session_registry *registry, uint32_t readers_n, struct ms_config_error *error)
@@ -114,6 +117,7 @@ ms_ruleset_compile(struct ms_ruleset **out, struct ms_config *config,
 	ruleset->policies_n = build.policies_n;
 	ruleset->policies_bytes = build.policies_bytes;
 	ruleset->config = config;
+	ruleset->serial = atomic_fetch_add_explicit(&compiled, 1, memory_order_relaxed) + 1;
 	ruleset->compile_ns = ruleset_now() - start;
 	*out = ruleset;
 	return 0;

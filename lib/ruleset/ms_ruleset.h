@@ -81,6 +81,7 @@ struct ms_ruleset {
 	struct ms_filter_use *uses; /* by filter */
 	uint64_t policies_bytes;
 	uint64_t compile_ns;
+	uint32_t serial;                          /* its own among all that were compiled; not 0 */
 	ms_counter *hits[MS_RULESET_READERS_MAX]; /* by reader: leaf counters, that reader writes */
 };
 
