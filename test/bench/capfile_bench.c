@@ -44,8 +44,7 @@ struct bench {
 static uint32_t
 length_of(uint32_t size, unsigned int chance)
 {
-	static const uint32_t sizes[12] = {
-		60, 60, 60, 60, 60, 60, 60, 590, 590, 590, 590, 1514};
+	static const uint32_t sizes[12] = {60, 60, 60, 60, 60, 60, 60, 590, 590, 590, 590, 1514};
 
 	return size == IMIX ? sizes[chance % RTE_DIM(sizes)] : size;
 }
@@ -77,13 +76,13 @@ make(struct bench *bench)
 	if (rte_eal_init(RTE_DIM(argv) - 1, argv) < 0)
 		return -1;
 	bench->registry = ms_session_registry_create();
-	bench->pool = rte_pktmbuf_pool_create("bench", 4095, 512, 0,
-		RTE_PKTMBUF_HEADROOM + 2048, SOCKET_ID_ANY);
+	bench->pool = rte_pktmbuf_pool_create(
+		"bench", 4095, 512, 0, RTE_PKTMBUF_HEADROOM + 2048, SOCKET_ID_ANY);
 	if (bench->registry == NULL || bench->pool == NULL)
 		return -1;
 	for (uint32_t i = 0; i < VNIS; i++)
-		bench->sessions[i] = ms_session_learn(bench->registry, 64 + i,
-			(struct ms_ip){.lo = 0x0a000001}, MS_FAMILY_V4);
+		bench->sessions[i] = ms_session_learn(
+			bench->registry, 64 + i, (struct ms_ip){.lo = 0x0a000001}, MS_FAMILY_V4);
 	return 0;
 }
 
