@@ -1,17 +1,64 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# Measures mirrorsink against its peers: scripts/bench.sh [SUITE...]
+# Measures mirrorsink against its peers: scripts/bench.sh [--quick] [SUITE...]
 #
 # A suite is a file scripts/bench/suite_NAME.py, whose head says what its rows are; without arguments
 # all of them run. They print one Markdown table and write build/bench/results.json. Ours and the
 # baseline run in turns, ROUNDS times each (default 5), SECONDS_EACH seconds long (default 4), and the
 # median of the ratios is the figure: so a noisy machine disturbs both alike.
 #
+#     --quick    one round of one second and small sizes: whether all rows can be measured, in less
+#                than two minutes once it is built. Says nothing about speed
+#     --list     print the suites
+#     --help     print this
+#
 # MARCH says for which processor ours is compiled (default native). Root, so that there are huge
-# pages: some are set aside for as long as this runs.
+# pages: some are set aside for as long as this runs. Exit status: 0 if every row was measured,
+# whatever it came to; 1 if one was not; 2 if the command line is wrong.
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
+
+# usage MESSAGE: what is wrong with the command line.
+usage() {
+	printf '%s: %s\n' "${0##*/}" "$*" >&2
+	exit 2
+}
+
+all=()
+for file in scripts/bench/suite_*.py; do
+	name=${file##*/suite_}
+	all+=("${name%.py}")
+done
+
+quick='' suites=()
+for argument in "$@"; do
+	case $argument in
+	-h | --help)
+		sed -n '4,/^set/{/^set/d; s/^# \{0,1\}//p;}' "scripts/${0##*/}"
+		exit
+		;;
+	--list)
+		printf '%s\n' "${all[@]}"
+		exit
+		;;
+	--quick) quick=1 ;;
+	-*) usage "$argument is no option; there are --quick, --list and --help" ;;
+	*)
+		[[ " ${all[*]} " == *" $argument "* ]] ||
+			usage "no suite $argument; there are: ${all[*]}"
+		suites+=("$argument")
+		;;
+	esac
+done
+for variable in ROUNDS SECONDS_EACH; do
+	[[ ${!variable:-1} =~ ^[1-9][0-9]{0,3}$ ]] ||
+		usage "$variable is ${!variable}, and has to be a whole number from 1 to 9999"
+done
+[ ${#suites[@]} -gt 0 ] || suites=("${all[@]}")
+if [ -n "$quick" ]; then
+	export QUICK=1 ROUNDS=${ROUNDS:-1} SECONDS_EACH=${SECONDS_EACH:-1}
+fi
 
 scripts/setup.sh bench
 out=$PWD/build/bench
@@ -32,4 +79,4 @@ if ! grep -qs hugetlbfs /proc/mounts; then
 	mkdir -p /dev/hugepages
 	mount -t hugetlbfs none /dev/hugepages 2>/dev/null || true
 fi
-python3 scripts/bench/run.py "$out" "$@"
+python3 scripts/bench/run.py "$out" "${suites[@]}"

@@ -23,7 +23,7 @@ test=("${build[@]}" libcmocka-dev libfuse3-dev fuse3 e2fsprogs dpdk-dev iproute2
 	lz4)
 
 # dpdk-dev has testpmd and dumpcap, wireshark-common counts what they wrote.
-bench=("${build[@]}" dpdk-dev wireshark-common mount)
+bench=("${build[@]}" coreutils dpdk-dev wireshark-common mount)
 
 # libclang-rt-14-dev: the sanitizers' run-time; binutils: nm and objdump for the hot path's check.
 ci=("${test[@]}" clang clang-format clang-tidy libclang-rt-14-dev binutils shellcheck codespell

@@ -1,8 +1,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """
-What the suites share: the programs, started on the same source and processors, and the comparison
-of two measurements in turns.
+What the suites share: the programs, started on the same source and processors, and rows: two
+measurements in turns (compare), or one that has no peer (measure).
+
+A row is a dict: name; value, its median; unit; baseline, what it is held against, and
+baseline_value, its median; ratio, the median of the ratios of each round; target, which the ratio,
+or the value of a row without baseline, has to reach or, with at_most, not to exceed; holds, whether
+it does, None without a target; rounds; spread, the lowest and highest of each of the three; and
+error, if it could not be measured.
 """
+
+import contextlib
 
 import json
 import os
@@ -17,6 +25,8 @@ import time
 
 ROUNDS = int(os.environ.get("ROUNDS", "5"))
 SECONDS = int(os.environ.get("SECONDS_EACH", "4"))
+QUICK = bool(os.environ.get("QUICK"))  # small sizes: see that it runs, whatever comes out
+PATIENCE = 60  # seconds that a program may take to start or to end
 
 
 class Failed(Exception):
@@ -33,7 +43,9 @@ class Place:
     def __init__(self, folder):
         self.folder = folder
         os.chdir(folder)
-        self.sink = folder / "build/app/mirrorsink/mirrorsink"
+        self.build = folder / "build"
+        self.sink = self.build / "app/mirrorsink/mirrorsink"
+        self.mirrorsource = self.build / "app/mirrorsource/mirrorsource"
         self.scratch = tempfile.mkdtemp(prefix="run.", dir=folder)
 
     def __del__(self):
@@ -45,11 +57,12 @@ class Place:
         return f"--vdev=net_pcap0,rx_pcap=traces/{trace}.pcap,infinite_rx=1"
 
 
-def eal(prefix, alone=True):
+def eal(prefix, alone=True, workers=0):
     """EAL arguments: control on the first processor, which sleeps; one lcore that works on the
-    other. alone: without files that a second process would need."""
+    other, and workers on the first. alone: without files that a second process would need."""
     have = cpus()
     lcores = f"0@{have[0]},1@{have[-1]}"
+    lcores += "".join(f",{2 + i}@{have[0]}" for i in range(workers))
     arguments = ["--lcores", lcores, "--no-pci", "-m", "512"]
     free = re.search(r"HugePages_Free: +(\d+)", open("/proc/meminfo", encoding="utf-8").read())
     if int(free.group(1)) < 256:
@@ -57,17 +70,28 @@ def eal(prefix, alone=True):
     return arguments + (["--in-memory", "--file-prefix", prefix] if alone else [])
 
 
-def sink(place, trace, options, output="write"):
-    """Runs mirrorsink for SECONDS; returns its summary, and the seconds it took in all."""
+def tail(path):
+    """The end of what a program said."""
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return file.read()[-500:]
+
+
+def sink(place, trace, options, output="write", workers=0):
+    """Runs mirrorsink for SECONDS; returns its summary, in which everything that was offered to
+    the output was written."""
     summary = f"{place.scratch}/summary.json"
     log = f"{place.scratch}/sink.log"
-    command = [str(place.sink), *eal("ms-bench"), place.source(trace), "--", *options]
-    command += ["-a", f"duration:{SECONDS}", "--summary", summary]
+    command = [str(place.sink), *eal("ms-bench", workers=workers), place.source(trace), "--"]
+    command += [*options, "-a", f"duration:{SECONDS}", "--summary", summary]
     with open(log, "w", encoding="utf-8") as file:
-        status = subprocess.run(command, stdout=file, stderr=file, check=False).returncode
+        try:
+            status = subprocess.run(
+                command, stdout=file, stderr=file, check=False, timeout=SECONDS + PATIENCE
+            ).returncode
+        except subprocess.TimeoutExpired as late:
+            raise Failed(f"mirrorsink does not end: {tail(log)}") from late
     if status != 0:
-        with open(log, encoding="utf-8") as file:
-            raise Failed(f"mirrorsink ends with {status}: {file.read()[-500:]}")
+        raise Failed(f"mirrorsink ends with {status}: {tail(log)}")
     with open(summary, encoding="utf-8") as file:
         made = json.load(file)
     for one in made["outputs"]:
@@ -78,24 +102,49 @@ def sink(place, trace, options, output="write"):
 
 def testpmd(place, trace):
     """Packets a second that testpmd receives and drops."""
-    command = ["dpdk-testpmd", *eal("ms-bench-testpmd"), place.source(trace), "--", "-i"]
+    command = ["stdbuf", "-oL", "dpdk-testpmd", *eal("ms-bench-testpmd"), place.source(trace), "--", "-i"]
     command += ["--forward-mode=rxonly", "--nb-cores=1", "--burst=64"]
-    with subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as process:
-        time.sleep(2)
-        process.stdin.write("start\n")
+    log = f"{place.scratch}/testpmd.log"
+    with running(command, log, "testpmd> ", stdin=subprocess.PIPE) as process:
+        process.stdin.write(b"start\n")
         process.stdin.flush()
+        began = time.monotonic()
         time.sleep(SECONDS)
-        said, _ = process.communicate("stop\nquit\n")
-    got = re.findall(r"RX-packets: (\d+)", said)
+        process.stdin.write(b"stop\n")
+        process.stdin.flush()
+        took = time.monotonic() - began
+        wait_for(log, "Done.")
+    with open(log, encoding="utf-8", errors="replace") as file:
+        got = re.findall(r"RX-packets: (\d+)", file.read())
     if not got:
-        raise Failed(f"testpmd says: {said[-500:]}")
-    return int(got[-1]) / SECONDS
+        raise Failed(f"testpmd says: {tail(log)}")
+    return int(got[-1]) / took
+
+
+@contextlib.contextmanager
+def running(command, log, ready=None, stop=signal.SIGINT, **more):
+    """A program in the background, for as long as a with statement: begun when it has said the
+    text in its log, ended by a signal."""
+    with open(log, "w", encoding="utf-8") as file:
+        more = {"stdin": subprocess.DEVNULL, **more}
+        process = subprocess.Popen(command, stdout=file, stderr=file, **more)
+    try:
+        if ready is not None:
+            wait_for(log, ready, process)
+        yield process
+    finally:
+        end(process, stop)
+
+
+def end(process, stop=signal.SIGINT):
+    """Ends a program, and returns its status."""
+    if process.poll() is None:
+        process.send_signal(stop)
+    try:
+        return process.wait(timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()
 
 
 def dumpcap(place, trace, path):
@@ -141,14 +190,17 @@ def dumpcap(place, trace, path):
     return int(told[-2]) / float(told[-1])
 
 
-def wait_for(path, text):
+def wait_for(path, text, process=None):
     """Waits until a program has said this."""
-    for _ in range(200):
-        with open(path, encoding="utf-8") as file:
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until:
+        with open(path, encoding="utf-8", errors="replace") as file:
             if text in file.read():
                 return
-        time.sleep(0.1)
-    raise Failed(f"{path} does not come to {text!r}")
+        if process is not None and process.poll() is not None:
+            raise Failed(f"{process.args[0]} ends with {process.returncode}: {tail(path)}")
+        time.sleep(0.05)
+    raise Failed(f"{path} does not come to {text!r}: {tail(path)}")
 
 
 def dd(path, megabytes):
@@ -164,24 +216,91 @@ def dd(path, megabytes):
     return int(took.group(1)) / float(took.group(2))
 
 
-def compare(name, ours, baseline, unit, what, target):
-    """Measures both in turns; a row of the table. unit: (name, how many of a second's make one)."""
-    pairs = []
-    for turn in range(ROUNDS):
-        pairs.append((ours(), baseline()))
-        print(
-            f"{name}: {turn + 1}/{ROUNDS}: {pairs[-1][0] / unit[1]:.3f} {unit[0]}, "
-            f"{what} {pairs[-1][1] / unit[1]:.3f}",
-            file=sys.stderr,
-        )
-    ratio = statistics.median(a / b for a, b in pairs)
+def name_of(function):
+    """The row that a function of a suite makes, if it says no other: sniff_rtc is sniff.rtc."""
+    return getattr(function, "row", getattr(function, "__name__", "?").replace("_", "."))
+
+
+def failed(name, why, unit="-", what=None, target=None, at_most=False):
+    """The row of something that could not be measured."""
+    print(f"{name}: {why}", file=sys.stderr)
     return {
         "name": name,
-        "value": statistics.median(a for a, _ in pairs) / unit[1],
+        "value": None,
+        "unit": unit,
+        "baseline": what,
+        "baseline_value": None,
+        "ratio": None,
+        "target": target,
+        "at_most": at_most,
+        "holds": False,
+        "error": str(why),
+    }
+
+
+def reaches(value, target, at_most):
+    if target is None:
+        return None
+    return value <= target if at_most else value >= target
+
+
+def compare(name, ours, baseline, unit, what, target, at_most=False):
+    """Measures both in turns; a row of the table. unit: (name, how many of a second's make one).
+    target: of the ratio; at_most: it is not to be exceeded, else to be reached; None: none."""
+    pairs = []
+    try:
+        for turn in range(ROUNDS):
+            pairs.append((ours() / unit[1], baseline() / unit[1]))
+            print(
+                f"{name}: {turn + 1}/{ROUNDS}: {pairs[-1][0]:.3f} {unit[0]}, "
+                f"{what} {pairs[-1][1]:.3f}",
+                file=sys.stderr,
+            )
+            if min(pairs[-1]) <= 0:
+                raise Failed(f"measured nothing: {pairs[-1]}")
+    except Failed as wrong:
+        return failed(name, wrong, unit[0], what, target, at_most)
+    values, bases, ratios = zip(*((a, b, a / b) for a, b in pairs))
+    ratio = statistics.median(ratios)
+    return {
+        "name": name,
+        "value": statistics.median(values),
         "unit": unit[0],
         "baseline": what,
-        "baseline_value": statistics.median(b for _, b in pairs) / unit[1],
+        "baseline_value": statistics.median(bases),
         "ratio": ratio,
         "target": target,
-        "holds": ratio >= target,
+        "at_most": at_most,
+        "holds": reaches(ratio, target, at_most),
+        "rounds": len(pairs),
+        "spread": {
+            "value": [min(values), max(values)],
+            "baseline_value": [min(bases), max(bases)],
+            "ratio": [min(ratios), max(ratios)],
+        },
+    }
+
+
+def measure(name, ours, unit, target, at_most=True):
+    """Measures what has no peer; a row of the table. unit: as of compare. target: of the value."""
+    values = []
+    try:
+        for turn in range(ROUNDS):
+            values.append(ours() / unit[1])
+            print(f"{name}: {turn + 1}/{ROUNDS}: {values[-1]:.3f} {unit[0]}", file=sys.stderr)
+    except Failed as wrong:
+        return failed(name, wrong, unit[0], None, target, at_most)
+    value = statistics.median(values)
+    return {
+        "name": name,
+        "value": value,
+        "unit": unit[0],
+        "baseline": None,
+        "baseline_value": None,
+        "ratio": None,
+        "target": target,
+        "at_most": at_most,
+        "holds": reaches(value, target, at_most),
+        "rounds": len(values),
+        "spread": {"value": [min(values), max(values)]},
     }
