@@ -216,9 +216,15 @@ def dd(path, megabytes):
     return int(took.group(1)) / float(took.group(2))
 
 
+def named(name, function):
+    """A function of a suite whose row has this name, in case that it cannot be measured."""
+    function.row = name
+    return function
+
+
 def name_of(function):
     """The row that a function of a suite makes, if it says no other: sniff_rtc is sniff.rtc."""
-    return getattr(function, "row", getattr(function, "__name__", "?").replace("_", "."))
+    return getattr(function, "row", function.__name__.replace("_", "."))
 
 
 def failed(name, why, unit="-", what=None, target=None, at_most=False):
