@@ -22,8 +22,8 @@ test=("${build[@]}" libcmocka-dev libfuse3-dev fuse3 e2fsprogs dpdk-dev iproute2
 	iputils-ping procps tcpdump tshark jq python3-scapy python3-botocore suricata openssl zstd
 	lz4)
 
-# dpdk-dev has testpmd and dumpcap, wireshark-common counts what they wrote.
-bench=("${build[@]}" coreutils dpdk-dev wireshark-common mount)
+# dpdk-dev has testpmd and dumpcap, wireshark-common counts what they wrote, util-linux has taskset.
+bench=("${build[@]}" coreutils dpdk-dev wireshark-common mount util-linux iproute2 tcpdump suricata)
 
 # libclang-rt-14-dev: the sanitizers' run-time; binutils: nm and objdump for the hot path's check.
 ci=("${test[@]}" clang clang-format clang-tidy libclang-rt-14-dev binutils shellcheck codespell

@@ -190,17 +190,25 @@ def dumpcap(place, trace, path):
     return int(told[-2]) / float(told[-1])
 
 
+def wait_until(holds, process=None, log=None):
+    """Waits until a function returns true; fails if the process ends before, or it takes long."""
+    until = time.monotonic() + PATIENCE
+    while not holds():
+        if process is not None and process.poll() is not None:
+            raise Failed(f"{process.args[0]} ends with {process.returncode}: {tail(log)}")
+        if time.monotonic() > until:
+            raise Failed(f"nothing after {PATIENCE} s: {tail(log) if log else ''}")
+        time.sleep(0.05)
+
+
 def wait_for(path, text, process=None):
     """Waits until a program has said this."""
-    until = time.monotonic() + PATIENCE
-    while time.monotonic() < until:
+
+    def said():
         with open(path, encoding="utf-8", errors="replace") as file:
-            if text in file.read():
-                return
-        if process is not None and process.poll() is not None:
-            raise Failed(f"{process.args[0]} ends with {process.returncode}: {tail(path)}")
-        time.sleep(0.05)
-    raise Failed(f"{path} does not come to {text!r}: {tail(path)}")
+            return text in file.read()
+
+    wait_until(said, process, path)
 
 
 def dd(path, megabytes):
