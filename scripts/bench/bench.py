@@ -121,6 +121,12 @@ def testpmd(place, trace):
     return int(got[-1]) / took
 
 
+def sleeping(place):
+    """Options with which the sink sleeps when nothing comes, if it can."""
+    told = subprocess.run([place.sink, "--help"], capture_output=True, text=True, check=False)
+    return ["--idle", "adaptive"] if "--idle" in told.stdout else []
+
+
 @contextlib.contextmanager
 def running(command, log, ready=None, stop=signal.SIGINT, **more):
     """A program in the background, for as long as a with statement: begun when it has said the
