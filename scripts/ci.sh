@@ -12,6 +12,7 @@
 #   codespell     spelling, everywhere
 #   man           the manual pages render without a complaint
 #   names         nothing in the tree depends on where somebody keeps it
+#   bench         every benchmark runs (scripts/bench.sh --quick), whatever it comes to
 #   fresh         scripts/demo.sh in a Debian 12 that has nothing installed (ci-fresh.sh)
 #
 # and `shellcheck`, over every shell script.
@@ -21,7 +22,7 @@
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
 
-all=(gcc clang sanitize tsan hotpath format tidy shellcheck codespell man names fresh)
+all=(gcc clang sanitize tsan hotpath format tidy shellcheck codespell man names bench fresh)
 
 # Files of the tree by name, those not committed yet included.
 files() {
@@ -157,6 +158,10 @@ job_names() {
 	if git grep --untracked -nIE '/(wor[k]|hom[e]|Use[r]s|far[m])/[a-z]|/tm[p]/build'; then
 		return 1
 	fi
+}
+
+job_bench() {
+	scripts/bench.sh --quick
 }
 
 job_fresh() {
