@@ -26,8 +26,8 @@ test=("${build[@]}" libcmocka-dev libfuse3-dev fuse3 e2fsprogs dpdk-dev iproute2
 bench=("${build[@]}" coreutils dpdk-dev wireshark-common mount util-linux iproute2 tcpdump suricata)
 
 # libclang-rt-14-dev: the sanitizers' run-time; binutils: nm and objdump for the hot path's check.
-ci=("${test[@]}" "${bench[@]}" clang clang-format clang-tidy libclang-rt-14-dev binutils shellcheck codespell
-	mandoc groff-base git debootstrap)
+ci=("${test[@]}" "${bench[@]}" clang clang-format clang-tidy libclang-rt-14-dev binutils
+	shellcheck codespell mandoc groff-base git debootstrap)
 
 purpose=${1:-build}
 case $purpose in
