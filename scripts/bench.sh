@@ -11,6 +11,8 @@
 #     --quick    one round of one second and small sizes: whether all rows can be measured, in less
 #                than two minutes once it is built. Says nothing about speed
 #     --list     print the suites
+#     --docs     measure nothing: put the last results into docs/performance.md and draw
+#                docs/performance.svg
 #     --help     print this
 #
 # MARCH says for which processor ours is compiled (default native). Root, so that there are huge
@@ -31,7 +33,7 @@ for file in scripts/bench/suite_*.py; do
 	all+=("${name%.py}")
 done
 
-quick='' suites=()
+quick='' docs='' suites=()
 for argument in "$@"; do
 	case $argument in
 	-h | --help)
@@ -43,7 +45,8 @@ for argument in "$@"; do
 		exit
 		;;
 	--quick) quick=1 ;;
-	-*) usage "$argument is no option; there are --quick, --list and --help" ;;
+	--docs) docs=1 ;;
+	-*) usage "$argument is no option; there are --quick, --list, --docs and --help" ;;
 	*)
 		[[ " ${all[*]} " == *" $argument "* ]] ||
 			usage "no suite $argument; there are: ${all[*]}"
@@ -55,6 +58,10 @@ for variable in ROUNDS SECONDS_EACH; do
 	[[ ${!variable:-1} =~ ^[1-9][0-9]{0,3}$ ]] ||
 		usage "$variable is ${!variable}, and has to be a whole number from 1 to 9999"
 done
+if [ -n "$docs" ]; then
+	[ -z "$quick${suites[*]}" ] || usage "--docs stands alone"
+	exec python3 scripts/bench/docs.py build/bench/results.json docs
+fi
 [ ${#suites[@]} -gt 0 ] || suites=("${all[@]}")
 if [ -n "$quick" ]; then
 	export QUICK=1 ROUNDS=${ROUNDS:-1} SECONDS_EACH=${SECONDS_EACH:-1}

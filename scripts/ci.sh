@@ -162,6 +162,8 @@ job_names() {
 
 job_bench() {
 	scripts/bench.sh --quick
+	python3 scripts/bench/graph.py build/bench/results.json build/ci/performance.svg
+	python3 -c 'import sys, xml.dom.minidom as xml; xml.parse(sys.argv[1])' build/ci/performance.svg
 }
 
 job_fresh() {

@@ -21,7 +21,7 @@ def spread(row, key):
 def target(row):
     if row["target"] is None:
         return "-"
-    return ("at most " if row["at_most"] else "at least ") + number(row["target"])
+    return f"{'at most' if row['at_most'] else 'at least'} {row['target']:g}"
 
 
 def verdict(row, quick):
