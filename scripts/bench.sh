@@ -13,12 +13,15 @@
 #     --list     print the suites
 #     --docs     measure nothing: put the last results into docs/performance.md and draw
 #                docs/performance.svg
+#     --same FILE  measure nothing: whether the last ratios and those of FILE, a results.json kept
+#                from another run, differ by less than 10 %
 #     --help     print this
 #
 # MARCH says for which processor ours is compiled (default native). Root, so that there are huge
 # pages: some are set aside for as long as this runs. Exit status: 0 if every row was measured,
 # whatever it came to; 1 if one was not; 2 if the command line is wrong.
 set -euo pipefail
+here=$PWD
 . "$(dirname "$0")/common.sh"
 
 # usage MESSAGE: what is wrong with the command line.
@@ -33,9 +36,9 @@ for file in scripts/bench/suite_*.py; do
 	all+=("${name%.py}")
 done
 
-quick='' docs='' suites=()
-for argument in "$@"; do
-	case $argument in
+quick='' docs='' same='' suites=()
+while [ $# -gt 0 ]; do
+	case $1 in
 	-h | --help)
 		sed -n '4,/^set/{/^set/d; s/^# \{0,1\}//p;}' "scripts/${0##*/}"
 		exit
@@ -46,21 +49,30 @@ for argument in "$@"; do
 		;;
 	--quick) quick=1 ;;
 	--docs) docs=1 ;;
-	-*) usage "$argument is no option; there are --quick, --list, --docs and --help" ;;
+	--same)
+		[ $# -gt 1 ] || usage "--same needs the name of a file"
+		[[ $2 == /* ]] && same=$2 || same=$here/$2
+		shift
+		;;
+	-*) usage "$1 is no option; there are --quick, --list, --docs, --same and --help" ;;
 	*)
-		[[ " ${all[*]} " == *" $argument "* ]] ||
-			usage "no suite $argument; there are: ${all[*]}"
-		suites+=("$argument")
+		[[ " ${all[*]} " == *" $1 "* ]] || usage "no suite $1; there are: ${all[*]}"
+		suites+=("$1")
 		;;
 	esac
+	shift
 done
 for variable in ROUNDS SECONDS_EACH; do
 	[[ ${!variable:-1} =~ ^[1-9][0-9]{0,3}$ ]] ||
 		usage "$variable is ${!variable}, and has to be a whole number from 1 to 9999"
 done
 if [ -n "$docs" ]; then
-	[ -z "$quick${suites[*]}" ] || usage "--docs stands alone"
+	[ -z "$quick$same${suites[*]}" ] || usage "--docs stands alone"
 	exec python3 scripts/bench/docs.py build/bench/results.json docs
+fi
+if [ -n "$same" ]; then
+	[ -z "$quick${suites[*]}" ] || usage "--same stands alone"
+	exec python3 scripts/bench/same.py build/bench/results.json "$same"
 fi
 [ ${#suites[@]} -gt 0 ] || suites=("${all[@]}")
 if [ -n "$quick" ]; then

@@ -1,0 +1,208 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""What scripts/bench makes of measurements: rows, the table, the graph, and the page they go to."""
+
+import contextlib
+import io
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+import xml.dom.minidom
+
+os.environ.update(ROUNDS="3", SECONDS_EACH="1")
+SCRIPTS = pathlib.Path(__file__).resolve().parent.parent.parent / "scripts"
+sys.path.insert(0, str(SCRIPTS / "bench"))
+sys.dont_write_bytecode = True
+
+import bench  # noqa: E402
+import graph  # noqa: E402
+import table  # noqa: E402
+
+MPPS = ("Mpps", 1e6)
+MACHINE = {
+    "processor": "a <processor>",
+    "family": "1/2/3",
+    "tsc_mhz": 2600.0,
+    "simd": [],
+    "caches": {"L2": "1M"},
+    "hypervisor": True,
+    "cpus": [0, 1],
+    "hugepages": {},
+    "kernel": "6",
+    "mirrorsink": None,
+    "compiler": None,
+    "optimization": "3",
+    "march": "native",
+    "packages": {},
+}
+
+
+def play(*values):
+    """A measurement that gives these, one after the other; an exception is raised."""
+    left = list(values)
+
+    def measured():
+        value = left.pop(0)
+        if isinstance(value, Exception):
+            raise value
+        return value
+
+    return measured
+
+
+def quiet(function, *arguments, **more):
+    with contextlib.redirect_stderr(io.StringIO()):
+        return function(*arguments, **more)
+
+
+def results(*rows, quick=False):
+    return {
+        "machine": MACHINE, "when": "now", "quick": quick, "rounds": 3, "seconds": 1,
+        "rows": list(rows),
+    }  # fmt: skip
+
+
+class Rows(unittest.TestCase):
+    def compare(self, ours, baseline, target, **more):
+        return quiet(
+            bench.compare, "a.row", play(*ours), play(*baseline), MPPS, "peer", target, **more
+        )
+
+    def test_the_median_of_ratios_is_the_figure(self):
+        row = self.compare((10e6, 30e6, 20e6), (10e6, 10e6, 40e6), 1)
+        self.assertEqual((row["value"], row["baseline_value"], row["ratio"]), (20, 10, 1))
+        self.assertEqual(row["spread"]["ratio"], [0.5, 3])
+        self.assertEqual(row["spread"]["value"], [10, 30])
+        self.assertEqual((row["holds"], row["rounds"]), (True, 3))
+
+    def test_a_target_has_a_direction(self):
+        for target, at_most, holds in (
+            (1.1, False, False), (0.9, False, True), (1.1, True, True), (0.9, True, False),
+        ):  # fmt: skip
+            row = self.compare((1e6,) * 3, (1e6,) * 3, target, at_most=at_most)
+            self.assertIs(row["holds"], holds, (target, at_most))
+        self.assertIsNone(self.compare((1e6,) * 3, (1e6,) * 3, None)["holds"])
+
+    def test_what_fails_once_is_tried_again_and_told(self):
+        row = self.compare((1e6, bench.Failed("lost"), 2e6, 1e6), (1e6,) * 3, 1)
+        self.assertEqual((row["ratio"], row["again"]), (1, ["lost"]))
+
+    def test_what_fails_twice_is_a_row_that_does_not_hold(self):
+        row = self.compare((1e6, bench.Failed("lost"), bench.Failed("again")), (1e6,) * 3, 1)
+        self.assertEqual((row["error"], row["holds"], row["value"]), ("again", False, None))
+        self.assertEqual((row["name"], row["target"], row["unit"]), ("a.row", 1, "Mpps"))
+
+    def test_nothing_is_no_measurement(self):
+        self.assertIn("error", self.compare((1e6, 0, 1e6), (1e6,) * 3, 1))
+
+    def test_a_row_without_a_peer_is_held_by_its_value(self):
+        for target, holds in ((250, True), (199, False)):
+            row = quiet(bench.measure, "b", play(0.1, 0.3, 0.2), ("ms", 1e-3), target)
+            self.assertAlmostEqual(row["value"], 200)
+            self.assertIs(row["holds"], holds)
+            self.assertIsNone(row["ratio"])
+
+
+class Shown(unittest.TestCase):
+    def setUp(self):
+        self.rows = [
+            quiet(bench.compare, f"filter.acl.{n}", play(*(200e6 / n,) * 3), play(*(50e6,) * 3),
+                  ("Mkeys/s", 1e6), "rte_acl", 3)
+            for n in (1, 10, 100)
+        ] + [
+            quiet(bench.measure, "filter.many.100", play(5e-9, 6e-9, 7e-9), ("ns", 1e-9), 9),
+            quiet(bench.failed, "session.many.8", "it broke", "ns"),
+        ]  # fmt: skip
+
+    def test_the_table_has_every_row_and_why_one_is_missing(self):
+        text = table.rows(results(*self.rows))
+        self.assertIn("| `filter.acl.1` | 200 | Mkeys/s | rte_acl | 50.0 | 4.00 | at least 3 | yes", text)
+        self.assertIn("| `filter.acl.10` | 20.0 | Mkeys/s | rte_acl | 50.0 | 0.400 | at least 3 | **no**", text)
+        self.assertIn("| `filter.many.100` | 6.00 (5.00 to 7.00) | ns | - | - | - | at most 9 | yes", text)
+        self.assertIn("`session.many.8` was not measured: it broke", text)
+
+    def test_a_quick_run_judges_nothing(self):
+        text = table.rows(results(*self.rows, quick=True))
+        self.assertNotIn("yes", text)
+        self.assertNotIn("**no**", text)
+        self.assertIn("not measured", text)
+
+    def test_the_graph_turns_rates_into_costs(self):
+        made = graph.points(results(*self.rows), "filter.acl.", "value")
+        self.assertEqual([point[0] for point in made], [1, 10, 100])
+        for point, cost in zip(made, (5, 50, 500)):
+            self.assertAlmostEqual(point[1], cost)
+        self.assertEqual(graph.points(results(*self.rows), "session.many.", "value"), [])
+
+    def test_the_graph_is_xml_whatever_is_missing(self):
+        for rows in (self.rows, [], self.rows[:1]):
+            made = graph.svg(results(*rows))
+            xml.dom.minidom.parseString(made)
+            self.assertIn("a &lt;processor&gt;", made)
+            self.assertEqual(made.count("not measured"), 2 if rows == self.rows else 4 - bool(rows))
+
+    def test_the_page_takes_the_results(self):
+        with tempfile.TemporaryDirectory() as folder:
+            page, source = pathlib.Path(folder, "performance.md"), pathlib.Path(folder, "r.json")
+            page.write_text("before\n<!-- results: begin -->\nformer\n<!-- results: end -->\nafter\n")
+
+            def docs(made):
+                source.write_text(json.dumps(made))
+                command = [sys.executable, "-B", SCRIPTS / "bench/docs.py", source, folder]
+                return subprocess.run(command, capture_output=True, check=False).returncode
+
+            for _ in range(2):
+                self.assertEqual(docs(results(*self.rows)), 0)
+                text = page.read_text()
+                self.assertTrue(text.startswith("before\n") and text.endswith("-->\nafter\n"))
+                self.assertEqual(text.count("filter.acl.10`"), 1)
+                self.assertNotIn("former", text)
+            self.assertTrue(pathlib.Path(folder, "performance.svg").exists())
+            self.assertEqual(docs(results(quick=True)), 1)
+            self.assertEqual(page.read_text(), text)
+
+    def test_two_runs_are_held_against_each_other(self):
+        with tempfile.TemporaryDirectory() as folder:
+            paths = [pathlib.Path(folder, name) for name in ("a.json", "b.json")]
+
+            def same(factor, rows):
+                other = [dict(row, ratio=row["ratio"] and row["ratio"] * factor) for row in rows]
+                for path, made in zip(paths, (self.rows[:4], other)):
+                    path.write_text(json.dumps(results(*made)))
+                command = [sys.executable, "-B", SCRIPTS / "bench/same.py", *paths]
+                return subprocess.run(command, capture_output=True, check=False).returncode
+
+            self.assertEqual(same(1.09, self.rows[:4]), 0)
+            self.assertEqual(same(0.92, self.rows[:4]), 0)
+            self.assertEqual(same(1.11, self.rows[:4]), 1)
+            self.assertEqual(same(1, self.rows[:2]), 1)
+            paths[1].unlink()
+            command = [sys.executable, "-B", SCRIPTS / "bench/same.py", *paths]
+            self.assertEqual(subprocess.run(command, capture_output=True, check=False).returncode, 2)
+
+
+class CommandLine(unittest.TestCase):
+    def test_what_is_wrong_is_said(self):
+        for arguments, said in (
+            (["--fast"], "no option"),
+            (["none"], "no suite none; there are: export"),
+            (["--docs", "--quick"], "stands alone"),
+            (["--same"], "needs the name"),
+            (["--same", "/none"], "no results"),
+        ):
+            command = [SCRIPTS / "bench.sh", *arguments]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            self.assertEqual(done.returncode, 2, arguments)
+            self.assertIn(said, done.stderr)
+        done = subprocess.run(
+            [SCRIPTS / "bench.sh", "sniff"], env=dict(os.environ, ROUNDS="0"),
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        self.assertEqual((done.returncode, "ROUNDS" in done.stderr), (2, True))
+
+
+unittest.main()
