@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# Measures mirrorsink against its peers: scripts/bench.sh [--quick] [SUITE...]
+# Measures mirrorsink against its peers: scripts/bench.sh [--quick] [SUITE|ROW...]
 #
-# A suite is a file scripts/bench/suite_NAME.py, whose head says what its rows are; without arguments
-# all of them run. They print one Markdown table and write build/bench/results.json. Ours and the
-# baseline run in turns, ROUNDS times each (default 5), SECONDS_EACH seconds long (default 4), and the
-# median of the ratios is the figure: so a noisy machine disturbs both alike.
+# A suite is a file scripts/bench/suite_NAME.py, whose head says what its rows are; a ROW is one of
+# them, or the beginning of several up to a dot, such as sniff.rtc. Without arguments all run. They print
+# one Markdown table and write build/bench/results.json. Ours and the baseline run in turns, ROUNDS
+# times each (default 9), SECONDS_EACH seconds long (default 2), and the median of the ratios is the
+# figure: so a noisy machine disturbs both alike.
 #
 #     --quick    one round of one second and small sizes: whether all rows can be measured, in less
 #                than two minutes once it is built. Says nothing about speed
-#     --list     print the suites
+#     --list     print the suites and their rows
 #     --docs     measure nothing: put the last results into docs/performance.md and draw
 #                docs/performance.svg
 #     --same FILE  measure nothing: whether the last ratios and those of FILE, a results.json kept
@@ -30,23 +31,14 @@ usage() {
 	exit 2
 }
 
-all=()
-for file in scripts/bench/suite_*.py; do
-	name=${file##*/suite_}
-	all+=("${name%.py}")
-done
-
-quick='' docs='' same='' suites=()
+quick='' docs='' same='' words=()
 while [ $# -gt 0 ]; do
 	case $1 in
 	-h | --help)
 		sed -n '4,/^set/{/^set/d; s/^# \{0,1\}//p;}' "scripts/${0##*/}"
 		exit
 		;;
-	--list)
-		printf '%s\n' "${all[@]}"
-		exit
-		;;
+	--list) exec python3 scripts/bench/run.py --list ;;
 	--quick) quick=1 ;;
 	--docs) docs=1 ;;
 	--same)
@@ -55,10 +47,7 @@ while [ $# -gt 0 ]; do
 		shift
 		;;
 	-*) usage "$1 is no option; there are --quick, --list, --docs, --same and --help" ;;
-	*)
-		[[ " ${all[*]} " == *" $1 "* ]] || usage "no suite $1; there are: ${all[*]}"
-		suites+=("$1")
-		;;
+	*) words+=("$1") ;;
 	esac
 	shift
 done
@@ -67,14 +56,15 @@ for variable in ROUNDS SECONDS_EACH; do
 		usage "$variable is ${!variable}, and has to be a whole number from 1 to 9999"
 done
 if [ -n "$docs" ]; then
-	[ -z "$quick$same${suites[*]}" ] || usage "--docs stands alone"
+	[ -z "$quick$same${words[*]}" ] || usage "--docs stands alone"
 	exec python3 scripts/bench/docs.py build/bench/results.json docs
 fi
 if [ -n "$same" ]; then
-	[ -z "$quick${suites[*]}" ] || usage "--same stands alone"
+	[ -z "$quick${words[*]}" ] || usage "--same stands alone"
 	exec python3 scripts/bench/same.py build/bench/results.json "$same"
 fi
-[ ${#suites[@]} -gt 0 ] || suites=("${all[@]}")
+command -v python3 >/dev/null || scripts/setup.sh bench
+python3 scripts/bench/run.py --check "${words[@]}"
 if [ -n "$quick" ]; then
 	export QUICK=1 ROUNDS=${ROUNDS:-1} SECONDS_EACH=${SECONDS_EACH:-1}
 fi
@@ -98,4 +88,4 @@ if ! grep -qs hugetlbfs /proc/mounts; then
 	mkdir -p /dev/hugepages
 	mount -t hugetlbfs none /dev/hugepages 2>/dev/null || true
 fi
-python3 scripts/bench/run.py "$out" "${suites[@]}"
+python3 scripts/bench/run.py "$out" "${words[@]}"

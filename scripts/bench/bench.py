@@ -23,8 +23,8 @@ import sys
 import tempfile
 import time
 
-ROUNDS = int(os.environ.get("ROUNDS", "5"))
-SECONDS = int(os.environ.get("SECONDS_EACH", "4"))
+ROUNDS = int(os.environ.get("ROUNDS", "9"))
+SECONDS = int(os.environ.get("SECONDS_EACH", "2"))
 QUICK = bool(os.environ.get("QUICK"))  # small sizes: see that it runs, whatever comes out
 PATIENCE = 60  # seconds that a program may take to start or to end
 

@@ -189,7 +189,7 @@ class CommandLine(unittest.TestCase):
     def test_what_is_wrong_is_said(self):
         for arguments, said in (
             (["--fast"], "no option"),
-            (["none"], "no suite none; there are: export"),
+            (["none"], "no suite and no row none; the suites are: export"),
             (["--docs", "--quick"], "stands alone"),
             (["--same"], "needs the name"),
             (["--same", "/none"], "no results"),
