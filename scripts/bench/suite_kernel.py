@@ -7,6 +7,8 @@ What receiving from an interface of the kernel's costs, at a load that both can 
                      and idle polling included. Through a packet socket (af_packet). Baseline: the
                      kernel's vxlan interface and tcpdump -w
     export.kernel.xdp  the same through an XDP socket (af_xdp)
+    export.kernel.floor  the same with nobody who receives: what the kernel itself takes to get a packet
+                     from the veth to where it throws it away. No packet socket can be below that
 
 The sender has the first processor and the receiver the last one; the kernel's receive work is steered
 there, too, since on a veth it would otherwise run in the sender's name.
@@ -116,6 +118,11 @@ def in_turns(measured):
         return measured()
 
 
+def nobody(place):
+    with wire.offered(place, RATE) as sender:
+        return window(sender)
+
+
 def against_kernel(place, name, port):
     return bench.compare(
         name,
@@ -128,7 +135,16 @@ def against_kernel(place, name, port):
     )
 
 
+def export_kernel_floor(place):
+    return bench.measure(
+        "export.kernel.floor", lambda: in_turns(lambda: nobody(place)), ("CPU s/M frames", 1), None
+    )
+
+
 ROWS = [
     bench.named("export.kernel", lambda place: against_kernel(place, "export.kernel", "af_packet")),
-    bench.named("export.kernel.xdp", lambda place: against_kernel(place, "export.kernel.xdp", "af_xdp")),
+    bench.named(
+        "export.kernel.xdp", lambda place: against_kernel(place, "export.kernel.xdp", "af_xdp")
+    ),
+    export_kernel_floor,
 ]
