@@ -238,7 +238,7 @@ def named(name, function):
 
 def name_of(function):
     """The row that a function of a suite makes, if it says no other: sniff_rtc is sniff.rtc."""
-    return getattr(function, "row", function.__name__.replace("_", "."))
+    return getattr(function, "row", getattr(function, "__name__", "?").replace("_", "."))
 
 
 def failed(name, why, unit="-", what=None, target=None, at_most=False):
