@@ -103,15 +103,18 @@ def offered(place, rate):
         yield source
 
 
-def runtime(process):
-    """Seconds that the threads of a process have run on a processor, however they were counted."""
+def threads(pid):
+    """Seconds that the threads of a process have run on a processor, by the scheduler's clock."""
     total = 0
-    for thread in os.listdir(f"/proc/{process.pid}/task"):
+    for thread in os.listdir(f"/proc/{pid}/task"):
         with contextlib.suppress(OSError):
-            path = f"/proc/{process.pid}/task/{thread}/schedstat"
-            with open(path, encoding="ascii") as file:
+            with open(f"/proc/{pid}/task/{thread}/schedstat", encoding="ascii") as file:
                 total += int(file.read().split()[0])
     return total / 1e9
+
+
+def runtime(process):
+    return threads(process.pid)
 
 
 def idle():
@@ -124,6 +127,27 @@ def idle():
                 fields = [int(field) for field in line.split()[1:]]
                 total += fields[3] + fields[4] + fields[7]
     return total / TICKS
+
+
+def others():
+    """Seconds that programs have run which are not ours, children included that have ended, until
+    now. Threads of the kernel are no programs."""
+    parents, ran = {}, {}
+    for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
+        with contextlib.suppress(OSError):
+            with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+                fields = file.read().rsplit(")", 1)[1].split()
+            parents[pid] = int(fields[1])
+            # what its children ran that it has waited for, and it
+            ran[pid] = sum(map(int, fields[13:15])) / TICKS + threads(pid)
+    total, kernel, own = 0, 2, os.getpid()
+    for pid, seconds in ran.items():
+        line = [pid]
+        while parents.get(line[-1]):
+            line.append(parents[line[-1]])
+        if kernel not in line and own not in line:
+            total += seconds
+    return total
 
 
 def busy(sender):
