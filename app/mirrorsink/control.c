@@ -114,6 +114,14 @@ is_over(const struct sink *sink, struct watch *watch, uint64_t now)
 	       (stop->idle_ms != 0 && now - watch->changed_ns >= stop->idle_ms * MS_NS);
 }
 
+uint32_t
+control_look_ms(const struct sink_options *options)
+{
+	uint64_t ms = options->autostop.idle_ms;
+
+	return ms == 0 ? 0 : (uint32_t)RTE_MIN(RTE_MAX(ms / 8, UINT64_C(1)), UINT64_C(100));
+}
+
 /*
  * How long to sleep: until the next look at ports and lcores, or less where a stop condition needs
  * a closer look.
@@ -127,8 +135,7 @@ nap(const struct sink *sink, uint64_t now)
 	if (stop->packets != 0)
 		ns = 10 * MS_NS;
 	if (stop->idle_ms != 0)
-		ns = RTE_MIN(ns,
-			RTE_MIN(RTE_MAX(stop->idle_ms / 8, UINT64_C(1)), UINT64_C(100)) * MS_NS);
+		ns = RTE_MIN(ns, control_look_ms(&sink->options) * MS_NS);
 	if (stop->seconds != 0 && stop->seconds * SECOND_NS > elapsed)
 		ns = RTE_MIN(ns, stop->seconds * SECOND_NS - elapsed);
 	return ns;

@@ -4,6 +4,9 @@
 
 #include "sink.h"
 
+/* How often control looks, in milliseconds, whether no packets come (-a idle); 0: it does not. */
+uint32_t control_look_ms(const struct sink_options *options);
+
 /* Blocks the signals that control waits for, in this thread and all that come from it. */
 void control_block_signals(void);
 

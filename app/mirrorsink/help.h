@@ -35,6 +35,8 @@ static const char sink_help[] =
 	"drop\n"
 	"                         (and count) or wait (default: wait if all mirror ports replay\n"
 	"                         capture files, else drop)\n"
+	"      --idle HOW         what lcores do that have nothing to do: poll (default), or wait\n"
+	"                         for interrupts and in short sleeps: adaptive\n"
 	"      --vxlan-port N     UDP port of VXLAN (default 4789)\n"
 	"      --geneve-port N    UDP port of GENEVE (default 6081)\n"
 	"      --mtu BYTES        set the MTU of mirror ports (default: the most that a PCI "

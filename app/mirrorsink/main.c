@@ -18,6 +18,7 @@
 #include "health.h"
 #include "outputs.h"
 #include "plug.h"
+#include "port.h"
 #include "ports.h"
 #include "report.h"
 #include "telemetry.h"
@@ -57,13 +58,23 @@ prepare(struct sink *sink)
 	return ports_resolve(sink) && topology_build(sink) && outputs_open(sink);
 }
 
+/* How its lcores wait while nothing comes. */
+static const char *
+idle_text(const struct sink *sink, const struct sink_port *port)
+{
+	static const char *const ways[] = {
+		"sleeps", "memory, then sleeps", "interrupts", "memory, then interrupts"};
+
+	return sink->options.idle == SINK_IDLE_POLL ? "polling" : ways[port_idle_ways(sink, port)];
+}
+
 static void
 announce(const struct sink *sink)
 {
 	compile_report_brief(ms_ruleset_get(&sink->rules), stderr);
 	for (uint16_t i = 0; i < sink->mirrors_n; i++)
-		warnx("mirror port %s, receive queues: %u", sink->mirrors[i]->name,
-			sink->mirrors[i]->rx);
+		warnx("mirror port %s, receive queues: %u, idle: %s", sink->mirrors[i]->name,
+			sink->mirrors[i]->rx, idle_text(sink, sink->mirrors[i]));
 	exception_announce(sink);
 	warnx("rx lcores: %u, workers: %u%s", sink->rx_n, sink->workers_n,
 		sink->workers_n == 0 ? " (each rx lcore does the output too)" : "");

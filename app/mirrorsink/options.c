@@ -12,6 +12,7 @@
 enum long_only {
 	OPTION_OUTER = 256,
 	OPTION_WHEN_FULL,
+	OPTION_IDLE,
 	OPTION_VXLAN_PORT,
 	OPTION_GENEVE_PORT,
 	OPTION_MTU,
@@ -35,6 +36,7 @@ static const struct option long_options[] = {
 	{"autostop", required_argument, NULL, 'a'},
 	{"outer", no_argument, NULL, OPTION_OUTER},
 	{"when-full", required_argument, NULL, OPTION_WHEN_FULL},
+	{"idle", required_argument, NULL, OPTION_IDLE},
 	{"vxlan-port", required_argument, NULL, OPTION_VXLAN_PORT},
 	{"geneve-port", required_argument, NULL, OPTION_GENEVE_PORT},
 	{"mtu", required_argument, NULL, OPTION_MTU},
@@ -67,6 +69,18 @@ parse_when_full(const char *text, struct sink_options *o)
 		o->when_full = SINK_FULL_DROP;
 	else
 		return cli_wrong("--when-full: '%s' is neither wait nor drop", text);
+	return true;
+}
+
+static bool
+parse_idle(const char *text, struct sink_options *o)
+{
+	if (strcmp(text, "poll") == 0)
+		o->idle = SINK_IDLE_POLL;
+	else if (strcmp(text, "adaptive") == 0)
+		o->idle = SINK_IDLE_ADAPTIVE;
+	else
+		return cli_wrong("--idle: '%s' is neither poll nor adaptive", text);
 	return true;
 }
 
@@ -132,6 +146,8 @@ parse_option(int c, const char *text, struct sink_options *o)
 		return true;
 	case OPTION_WHEN_FULL:
 		return parse_when_full(text, o);
+	case OPTION_IDLE:
+		return parse_idle(text, o);
 	case OPTION_VXLAN_PORT:
 		return cli_number32("--vxlan-port", text, 1, UINT16_MAX, &o->vxlan_port);
 	case OPTION_GENEVE_PORT:

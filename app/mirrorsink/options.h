@@ -21,6 +21,11 @@ enum sink_when_full {
 	SINK_FULL_DROP,
 };
 
+enum sink_idle {
+	SINK_IDLE_POLL,
+	SINK_IDLE_ADAPTIVE, /* lcores wait where there is nothing to do */
+};
+
 /* All strings are those of argv. */
 struct sink_options {
 	const char *configs[SINK_CONFIGS_MAX];
@@ -45,6 +50,7 @@ struct sink_options {
 	const char *explain; /* name of a capture file, "-" is standard input, or NULL */
 	bool explain_json;
 	enum sink_when_full when_full;
+	enum sink_idle idle;
 	struct cli_autostop autostop;
 	const char *summary; /* name of a file, or NULL */
 };

@@ -191,6 +191,7 @@ leave_now(struct sink *sink, struct sink_port *port)
 		return false;
 	free(port->leaving);
 	port->leaving = NULL;
+	port_forget(sink, port);
 	id = take_id(sink, port);
 	if (leaving.reset)
 		reset(sink, port, id);

@@ -13,6 +13,7 @@
 #include <rte_cycles.h>
 #include <rte_ethdev.h>
 #include <rte_lcore.h>
+#include <rte_log.h>
 #include <rte_mbuf_pool_ops.h>
 
 #include "common/ethdev.h"
@@ -129,10 +130,26 @@ port_choose_queues(const struct sink *sink, struct sink_port *port)
 		       port->role == SINK_EXCEPTION ? sink->rx_n : sink->lanes_n);
 }
 
+/* Returns 0 or -errno. */
+static int
+try_device(const struct sink *sink, const struct sink_port *port, const struct rte_eth_conf *conf,
+	uint16_t *rx, uint16_t *tx)
+{
+	int rc = rte_eth_dev_configure(port->id, *rx, *tx, conf);
+
+	if (rc != 0 && *rx != *tx) {
+		*rx = *tx = RTE_MAX(*rx, *tx);
+		rc = rte_eth_dev_configure(port->id, *rx, *tx, conf);
+	}
+	if (rc == 0)
+		rc = setup_queues(sink, port, *rx, *tx);
+	return rc == 0 ? rte_eth_dev_start(port->id) : rc;
+}
+
 /*
  * Configures and starts one port. net_tap wants as many queues one way as the other, and complains
  * about anything else; net_memif as a server turns away a peer that has more. Other drivers of that
- * kind are asked again.
+ * kind are asked again, and so are those that have no interrupts to give.
  */
 static bool
 start_device(const struct sink *sink, struct sink_port *port)
@@ -147,15 +164,12 @@ start_device(const struct sink *sink, struct sink_port *port)
 	if (strcmp(info.driver_name, "net_tap") == 0 || strcmp(info.driver_name, "net_memif") == 0)
 		rx = tx = RTE_MAX(rx, tx);
 	choose_offloads(&info, &conf, rx);
-	rc = rte_eth_dev_configure(id, rx, tx, &conf);
-	if (rc != 0 && rx != tx) {
-		rx = tx = RTE_MAX(rx, tx);
-		rc = rte_eth_dev_configure(id, rx, tx, &conf);
+	conf.intr_conf.rxq = sink->options.idle == SINK_IDLE_ADAPTIVE && port->role != SINK_OUTPUT;
+	rc = try_device(sink, port, &conf, &rx, &tx);
+	if (rc != 0 && conf.intr_conf.rxq != 0) {
+		conf.intr_conf.rxq = 0;
+		rc = try_device(sink, port, &conf, &rx, &tx);
 	}
-	if (rc == 0)
-		rc = setup_queues(sink, port, rx, tx);
-	if (rc == 0)
-		rc = rte_eth_dev_start(id);
 	if (rc != 0)
 		return cli_wrong("port %s does not start with %u receive and %u transmit queues: "
 				 "%s%s",
@@ -280,6 +294,25 @@ publish_output(const struct sink *sink, const struct sink_port *port)
 	atomic_store_explicit(&lanes->id, port->id, memory_order_release);
 }
 
+/*
+ * Tells an lcore where to wait for packets of a port, or that it is gone. That a driver has no
+ * interrupts is no error, so the ethdev library is not to complain.
+ */
+static void
+publish_idle(struct ms_idle *idle, uint16_t source, uint16_t port, uint16_t first, uint16_t n)
+{
+	int log = rte_log_register("lib.ethdev");
+	int level = rte_log_get_level((uint32_t)log);
+
+	if (port == SINK_PORT_NONE) {
+		ms_idle_withdraw(idle, source);
+		return;
+	}
+	rte_log_set_level((uint32_t)log, RTE_LOG_CRIT);
+	ms_idle_publish(idle, source, port, first, n);
+	rte_log_set_level((uint32_t)log, (uint32_t)level);
+}
+
 /* Tells the lcores that poll a mirror port, and the one that sends on it, which it is. */
 static void
 publish_mirror(const struct sink *sink, const struct sink_port *port, uint16_t id)
@@ -293,9 +326,12 @@ publish_mirror(const struct sink *sink, const struct sink_port *port, uint16_t i
 					&rx->returns[i].mirror, id, memory_order_release);
 		}
 		for (uint16_t q = 0; q < rx->queues_n; q++) {
-			if (rx->queues[q].of == port)
-				atomic_store_explicit(
-					&rx->queues[q].port, id, memory_order_release);
+			struct sink_queue *queue = &rx->queues[q];
+
+			if (queue->of != port)
+				continue;
+			publish_idle(&rx->idle, queue->idle, id, queue->queue, 1);
+			atomic_store_explicit(&queue->port, id, memory_order_release);
 		}
 	}
 }
@@ -314,6 +350,7 @@ publish_exception(const struct sink *sink, const struct sink_port *port, uint16_
 				continue;
 			if (id != SINK_PORT_NONE && rte_eth_dev_info_get(id, &info) == 0)
 				rx->returns[i].queues = info.nb_rx_queues;
+			publish_idle(&rx->idle, rx->returns[i].idle, id, 0, rx->returns[i].queues);
 			atomic_store_explicit(&rx->returns[i].exception, id, memory_order_release);
 		}
 		for (uint16_t q = 0; q < rx->queues_n; q++) {
@@ -351,6 +388,37 @@ port_withdraw(const struct sink *sink, struct sink_port *port)
 		publish_mirror(sink, port, SINK_PORT_NONE);
 	else
 		publish_exception(sink, port, SINK_PORT_NONE);
+}
+
+void
+port_forget(const struct sink *sink, const struct sink_port *port)
+{
+	for (uint16_t r = 0; r < sink->rx_n; r++) {
+		struct sink_rx *rx = sink->rx[r];
+
+		for (uint16_t i = 0; i < rx->returns_n; i++) {
+			if (rx->returns[i].of == port)
+				ms_idle_forget(&rx->idle, rx->returns[i].idle, port->id);
+		}
+		for (uint16_t q = 0; q < rx->queues_n; q++) {
+			if (rx->queues[q].of == port)
+				ms_idle_forget(&rx->idle, rx->queues[q].idle, port->id);
+		}
+	}
+}
+
+unsigned int
+port_idle_ways(const struct sink *sink, const struct sink_port *port)
+{
+	unsigned int ways = MS_IDLE_MONITOR | MS_IDLE_INTERRUPT;
+
+	for (uint16_t r = 0; r < sink->rx_n; r++) {
+		for (uint16_t q = 0; q < sink->rx[r]->queues_n; q++) {
+			if (sink->rx[r]->queues[q].of == port)
+				ways &= ms_idle_ways(&sink->rx[r]->idle);
+		}
+	}
+	return ways;
 }
 
 bool

@@ -30,6 +30,13 @@ void port_publish(const struct sink *sink, struct sink_port *port);
  */
 void port_withdraw(const struct sink *sink, struct sink_port *port);
 
+/* Takes its interrupts away from the lcores, none of which uses it any more, before it is closed.
+ */
+void port_forget(const struct sink *sink, const struct sink_port *port);
+
+/* How the lcores that poll a mirror port may wait: bits of enum ms_idle_way, or 0, by sleeping. */
+unsigned int port_idle_ways(const struct sink *sink, const struct sink_port *port);
+
 /* Looks whether its link is up, for the lanes too. True if that has changed. */
 bool port_look_at_link(struct sink_port *port);
 

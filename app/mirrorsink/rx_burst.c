@@ -350,8 +350,11 @@ poll_queues(struct sink_rx *rx)
 	return sum;
 }
 
-/* Carries what the kernel says on an exception port out of the mirror port. */
-static inline void
+/*
+ * Carries what the kernel says on an exception port out of the mirror port. Returns how many frames
+ * there were.
+ */
+static inline unsigned int
 carry_back(struct sink_rx *rx, const struct sink_return *back)
 {
 	/* these pair with the releases of port.c: the devices are ready */
@@ -359,9 +362,10 @@ carry_back(struct sink_rx *rx, const struct sink_return *back)
 	const struct way way = {.port = atomic_load_explicit(&back->mirror, memory_order_acquire),
 		.tries = TRIES_TO_MIRROR};
 	struct rte_mbuf *mbufs[MS_BURST];
+	unsigned int sum = 0;
 
 	if (from == SINK_PORT_NONE || way.port == SINK_PORT_NONE)
-		return;
+		return 0;
 	for (uint16_t q = 0; q < back->queues; q++) {
 		uint16_t n = rte_eth_rx_burst(from, q, mbufs, MS_BURST), unsent;
 
@@ -372,7 +376,9 @@ carry_back(struct sink_rx *rx, const struct sink_return *back)
 		ms_count_add(&rx->exception_lost, unsent);
 		if (unsent > 0)
 			rte_pktmbuf_free_bulk(mbufs, unsent);
+		sum += n;
 	}
+	return sum;
 }
 
 /* What time alone asks for. */
@@ -392,6 +398,7 @@ rx_main(void *arg)
 	struct rte_rcu_qsbr *qsbr = rx->rules->qsbr;
 	uint64_t flushed = rte_rdtsc(), now;
 
+	ms_idle_begin(&rx->idle);
 	rte_rcu_qsbr_thread_register(qsbr, rx->reader);
 	rte_rcu_qsbr_thread_online(qsbr, rx->reader);
 	while (atomic_load_explicit(rx->stage, memory_order_relaxed) == SINK_RUN) {
@@ -400,7 +407,7 @@ rx_main(void *arg)
 		rte_rcu_qsbr_quiescent(qsbr, rx->reader);
 		ms_count_add(&rx->rounds, 1);
 		for (uint16_t i = 0; i < rx->returns_n; i++)
-			carry_back(rx, &rx->returns[i]);
+			n += carry_back(rx, &rx->returns[i]);
 		if (rx->dispatch != NULL)
 			ms_dispatch_reclaim(rx->dispatch);
 		if ((rx->lane != NULL || rx->reassembly != NULL) &&
@@ -408,8 +415,7 @@ rx_main(void *arg)
 			look_after(rx, now);
 			flushed = now;
 		}
-		if (n == 0)
-			rte_pause();
+		ms_idle_round(&rx->idle, n);
 	}
 	if (rx->reassembly != NULL)
 		ms_reassembly_end(rx->reassembly);

@@ -25,6 +25,7 @@
 #include "dispatch/ms_dispatch.h"
 #include "filestore/ms_filestore.h"
 #include "flow/ms_flow.h"
+#include "idle/ms_idle.h"
 #include "ledger/ms_ledger.h"
 #include "ledger/ms_stages.h"
 #include "options.h"
@@ -99,6 +100,7 @@ struct sink_queue {
 	_Atomic(uint16_t) port;      /* ctl: rw, rx: ro */
 	_Atomic(uint16_t) exception; /* where what is no mirror traffic goes; ctl: rw, rx: ro */
 	uint16_t queue;
+	uint16_t idle;              /* its number in sink_rx.idle; ctl: ro */
 	const struct sink_port *of; /* ctl: ro, rx: ro; rx reads no more of it than peer */
 };
 
@@ -107,6 +109,7 @@ struct sink_return {
 	_Atomic(uint16_t) exception; /* ctl: rw, rx: ro */
 	_Atomic(uint16_t) mirror;    /* ctl: rw, rx: ro */
 	uint16_t queues;             /* by which the exception port receives; set before it */
+	uint16_t idle;               /* its number in sink_rx.idle; ctl: ro */
 	const struct sink_port *of;  /* the exception port; ctl: ro */
 };
 
@@ -158,6 +161,7 @@ struct sink_rx {
 	ms_counter exception_lost;     /* or not */
 	ms_counter rounds;             /* of its loop: it lives, and holds nothing from before */
 	struct ms_stages stages;
+	alignas(64) struct ms_idle idle;
 
 	/* rx: rw */
 	alignas(64) struct ms_packet packets[MS_BURST];
@@ -179,6 +183,7 @@ struct sink_worker {
 	alignas(64) ms_counter delivered;
 	ms_counter rounds; /* of its loop */
 	struct ms_stages stages;
+	alignas(64) struct ms_idle idle;
 };
 
 struct sink {

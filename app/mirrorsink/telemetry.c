@@ -431,6 +431,40 @@ health(const struct sink *sink, uint64_t first, struct rte_tel_data *d)
 	return 0;
 }
 
+static int
+add_idle(struct rte_tel_data *list, uint64_t index, unsigned int lcore, const struct ms_idle *idle)
+{
+	struct rte_tel_data *element = new_dict();
+
+	if (element == NULL)
+		return -ENOMEM;
+	add_number(element, "lcore", lcore);
+	add_number(element, "monitored", ms_count_read(&idle->monitored));
+	add_number(element, "interrupts", ms_count_read(&idle->interrupts));
+	add_number(element, "sleeps", ms_count_read(&idle->sleeps));
+	add_number(element, "idle_us", ms_count_read(&idle->ticks) / idle->ticks_per_us);
+	add_element(list, index, element);
+	return 0;
+}
+
+/* Rx lcores first, then workers. */
+static int
+idle(const struct sink *sink, uint64_t first, struct rte_tel_data *d)
+{
+	uint64_t n = (uint64_t)sink->rx_n + sink->workers_n;
+	int rc = 0;
+
+	rte_tel_data_start_dict(d);
+	for (uint64_t i = first; rc == 0 && i < n && i - first < PAGE; i++) {
+		if (i < sink->rx_n)
+			rc = add_idle(d, i, sink->rx[i]->lcore, &sink->rx[i]->idle);
+		else
+			rc = add_idle(d, i, sink->workers[i - sink->rx_n]->lcore,
+				&sink->workers[i - sink->rx_n]->idle);
+	}
+	return rc;
+}
+
 static const struct {
 	const char *name;
 	const char *help;
@@ -443,6 +477,8 @@ static const struct {
 	{"/mirrorsink/exception", "What went to the kernel and came back. No parameters",
 		exception},
 	{"/mirrorsink/health", "Whether lcores and outputs make progress. No parameters", health},
+	{"/mirrorsink/idle",
+		"How lcores wait, and how long. Parameter: index of the first of a page", idle},
 	{"/mirrorsink/ports", "Ports, and what their devices count. No parameters", ports},
 	{"/mirrorsink/kernel", "The kernel behind ports. Parameter: index of the first of a page",
 		kernel},

@@ -11,6 +11,7 @@
 #include <rte_launch.h>
 #include <rte_lcore.h>
 
+#include "control.h"
 #include "ports.h"
 
 /* Outputs look at what waits in their buffers so many times a second. */
@@ -80,6 +81,7 @@ share_queues(struct sink *sink)
 				(struct sink_queue){.port = SINK_PORT_NONE,
 					.exception = SINK_PORT_NONE,
 					.queue = q,
+					.idle = (uint16_t)ms_idle_add(&least->idle),
 					.of = port};
 		}
 	}
@@ -100,6 +102,7 @@ share_returns(struct sink *sink)
 
 		rx->returns[rx->returns_n++] = (struct sink_return){.exception = SINK_PORT_NONE,
 			.mirror = SINK_PORT_NONE,
+			.idle = (uint16_t)ms_idle_add(&rx->idle),
 			.of = sink->exceptions[i]};
 		r = r + 1 < sink->rx_n ? r + 1 : 0;
 	}
@@ -177,6 +180,23 @@ make_flows(const struct sink *sink, struct sink_rx *rx)
 	return rx->flows != NULL;
 }
 
+/*
+ * Control has to see an lcore go round between two of its looks, or it takes it for one that is
+ * held up, and no end comes by -a idle. Says what is wrong.
+ */
+static bool
+make_idle(const struct sink *sink, struct ms_idle *idle, const struct sink_rx *rx)
+{
+	const struct ms_idle_options options = {
+		.adaptive = sink->options.idle == SINK_IDLE_ADAPTIVE,
+		.longest_us = control_look_ms(&sink->options) * 1000 / 2,
+		.qsbr = rx != NULL ? sink->rules.qsbr : NULL,
+		.reader = rx != NULL ? rx->reader : 0};
+	int rc = ms_idle_init(idle, &options);
+
+	return rc == 0 || cli_wrong("--idle: %s", strerror(-rc));
+}
+
 static struct sink_rx *
 make_rx(struct sink *sink, uint16_t i, unsigned int lcore)
 {
@@ -200,7 +220,7 @@ make_rx(struct sink *sink, uint16_t i, unsigned int lcore)
 	rx->wait = sink->wait;
 	rx->hash = sink->hash;
 	rx->flush_ticks = rte_get_tsc_hz() / FLUSHES_PER_SECOND;
-	if (!make_reassembly(sink, rx) || !make_flows(sink, rx))
+	if (!make_idle(sink, &rx->idle, rx) || !make_reassembly(sink, rx) || !make_flows(sink, rx))
 		return NULL;
 	if (sink->workers_n > 0) {
 		rx->dispatch = allocate(sizeof(*rx->dispatch));
@@ -228,7 +248,7 @@ make_worker(struct sink *sink, uint16_t i, unsigned int lcore)
 	worker->lane = sink->lanes[i];
 	worker->dedup = sink->dedups[i];
 	worker->flush_ticks = rte_get_tsc_hz() / FLUSHES_PER_SECOND;
-	return worker;
+	return make_idle(sink, &worker->idle, NULL) ? worker : NULL;
 }
 
 static bool
@@ -295,11 +315,15 @@ topology_free(struct sink *sink)
 			munmap(rx->sessions, MS_SESSIONS_MAX * sizeof(struct ms_session_counts));
 		ms_reassembly_free(rx->reassembly);
 		ms_flow_free(rx->flows);
+		ms_idle_fini(&rx->idle);
 		free(rx->dispatch);
 		free(rx);
 	}
-	for (uint16_t w = 0; w < sink->workers_n; w++)
+	for (uint16_t w = 0; w < sink->workers_n; w++) {
+		if (sink->workers[w] != NULL)
+			ms_idle_fini(&sink->workers[w]->idle);
 		free(sink->workers[w]);
+	}
 	for (uint16_t i = 0; i < sink->lanes_n; i++) {
 		free_dedup(sink->dedups[i]);
 		free(sink->lanes[i]);

@@ -6,7 +6,6 @@
 #include "sink.h"
 
 #include <rte_cycles.h>
-#include <rte_pause.h>
 #include <rte_ring_elem.h>
 
 /* One burst from one rx lcore. Returns how many frames there were. */
@@ -48,6 +47,7 @@ worker_main(void *arg)
 	unsigned int n;
 	int stage;
 
+	ms_idle_begin(&worker->idle);
 	do {
 		/* read before the rings: at SINK_END nothing follows what is seen in them now */
 		stage = atomic_load_explicit(worker->stage, memory_order_acquire);
@@ -60,8 +60,7 @@ worker_main(void *arg)
 			ms_lane_flush(worker->lane, ms_timestamp_utc(worker->clock, now));
 			flushed = now;
 		}
-		if (n == 0)
-			rte_pause();
+		ms_idle_round(&worker->idle, n);
 	} while (stage != SINK_END || n > 0);
 	return 0;
 }

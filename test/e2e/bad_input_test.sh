@@ -57,6 +57,7 @@ bad "no lcore left to receive" '(-W|workers|lcore)' -- "$input" -- "${write[@]}"
 bad "port number above 65535" vxlan-port 70000 -- "$input" -- "${write[@]}" --vxlan-port 70000
 bad "port number 0" vxlan-port -- "$input" -- "${write[@]}" --vxlan-port 0
 bad "both ports the same" vxlan-port 6081 -- "$input" -- "${write[@]}" --vxlan-port 6081
+bad "neither way to idle" "--idle.*'nap' is neither poll nor adaptive" -- "$input" -- "${write[@]}" --idle nap
 bad "autostop of an unknown kind" autostop size:5 -- "$input" -- "${write[@]}" -a size:5
 bad "autostop without number" autostop packets -- "$input" -- "${write[@]}" -a packets
 bad "autostop of nothing" autostop idle -- "$input" -- "${write[@]}" -a idle:
