@@ -72,7 +72,7 @@ fi
 scripts/setup.sh bench
 out=$PWD/build/bench
 mkdir -p "$out/traces"
-configure build/bench/build -Dbuildtype=release -Doptimization=3 -Dtests=disabled \
+configure build/bench/build -Dbuildtype=release -Doptimization=3 -Dtests=disabled -Dbench=true \
 	-Dmarch="${MARCH:-native}"
 quietly ninja -C build/bench/build
 quietly python3 scripts/bench/traces.py "$out/traces"

@@ -161,11 +161,12 @@ struct sink_rx {
 	ms_counter exception_lost;     /* or not */
 	ms_counter rounds;             /* of its loop: it lives, and holds nothing from before */
 	struct ms_stages stages;
-	alignas(64) struct ms_idle idle;
 
 	/* rx: rw */
 	alignas(64) struct ms_packet packets[MS_BURST];
 	struct ms_recalled burst;
+
+	alignas(64) struct ms_idle idle; /* says itself who does what */
 };
 
 struct sink_worker {
@@ -183,6 +184,7 @@ struct sink_worker {
 	alignas(64) ms_counter delivered;
 	ms_counter rounds; /* of its loop */
 	struct ms_stages stages;
+
 	alignas(64) struct ms_idle idle;
 };
 

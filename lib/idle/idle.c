@@ -298,10 +298,10 @@ watch(struct ms_idle *idle, uint64_t until)
 static void
 sleep_shortly(struct ms_idle *idle, uint64_t idle_us)
 {
-	uint64_t us = RTE_MAX(idle_us / MS_IDLE_SHARE, (uint64_t)MS_IDLE_SLEEP_MIN), left;
+	uint32_t longest = RTE_MIN(idle->longest_us, (uint32_t)MS_IDLE_SLEEP_MAX);
+	uint64_t us = RTE_MIN(idle_us / MS_IDLE_SHARE, (uint64_t)longest), left;
 	struct timespec t;
 
-	us = RTE_MIN(us, (uint64_t)RTE_MIN(idle->longest_us, (uint32_t)MS_IDLE_SLEEP_MAX));
 	t = (struct timespec){.tv_nsec = (long)us * NS_PER_US};
 	left = leave(idle);
 	clock_nanosleep(CLOCK_MONOTONIC, 0, &t, NULL);

@@ -31,9 +31,8 @@
 /* Microseconds. */
 #define MS_IDLE_SPIN_US    50    /* that it polls on after the last packet */
 #define MS_IDLE_MONITOR_US 1000  /* until which it watches memory, which counts as work */
-#define MS_IDLE_SLEEP_MIN  10    /* of one sleep, */
-#define MS_IDLE_SLEEP_MAX  500   /* and the longest, */
-#define MS_IDLE_SHARE      8     /* which is this part of the time since the last packet */
+#define MS_IDLE_SLEEP_MAX  500   /* the longest sleep, */
+#define MS_IDLE_SHARE      4     /* which is this part of the time since the last packet */
 #define MS_IDLE_LATE_US    2000  /* after an interrupt that what it tells of may be late */
 #define MS_IDLE_BLOCK_US   10000 /* the longest wait for an interrupt */
 
