@@ -6,8 +6,8 @@ memifs, memory shared with a program on the other processor that sends at a set 
 (test/bench/latency_bench.c): four copies and two rings are in the figure, and no NIC.
 
     latency.rate      the highest rate at which less than one in a thousand is lost, sought in halves
-                      (to demand nothing would find out how long a hypervisor takes the processor away,
-                      since a queue has 1,024 places, as that of a NIC); baseline:
+                      (to demand nothing would find out how long a hypervisor takes the processor away:
+                      a queue has 8,192 places, the most that ENA has); baseline:
                       dpdk-testpmd, io forwarding, one lcore, between the same memifs: it does nothing
                       to the packets, so what it takes is the memifs' part. Sender and receiver share
                       a processor and may be what bounds both: bound is "sender" if the last rate that
@@ -37,6 +37,7 @@ STEPS = 2 if bench.QUICK else 6  # halvings, which find the rate to within a few
 TRIES = 8  # short ones: a machine that is shared has pauses
 SEEK_SECONDS = 0.05
 LOSS = 1e-3
+QUEUE = 13  # places, as a power of two
 SECONDS = 0.3 if bench.QUICK else bench.SECONDS
 US = ("us", 1)
 FIELDS = ("p50", "p99", "p999", "lost")
@@ -96,7 +97,8 @@ def memifs(place, role):
     """The two ports that the meter shares with the program under test."""
     socket = f"{place.scratch}/memif"
     return [
-        f"--vdev=net_memif{i},role={role},id={i},socket-abstract=no,socket={socket}" for i in (0, 1)
+        f"--vdev=net_memif{i},role={role},id={i},rsize={QUEUE},socket-abstract=no,socket={socket}"
+        for i in (0, 1)
     ]
 
 

@@ -319,9 +319,12 @@ main(int argc, char **argv)
 	puts("ready");
 	fflush(stdout);
 	while (fgets(line, sizeof(line), stdin) != NULL) {
+		char *end;
+
 		memset(&trial, 0, sizeof(trial));
-		if (sscanf(line, "%lf %lf", &trial.rate, &trial.seconds) != 2 || trial.rate < 1 ||
-			trial.seconds <= 0)
+		trial.rate = strtod(line, &end);
+		trial.seconds = strtod(end, &end);
+		if (*end != '\n' || !(trial.rate >= 1) || !(trial.seconds > 0))
 			errx(2, "'%s' is not RATE SECONDS", line);
 		rte_eal_remote_launch(run, &trial, rte_get_next_lcore(-1, 1, 0));
 		sem_wait(&done);
