@@ -129,7 +129,8 @@ read_service(struct config_reader *r, const struct config_at *at, void *arg)
 {
 	struct ms_filter *filter = arg;
 
-	if (!json_is_string(at->value) || strcmp(json_string_value(at->value), "amazon-dns") != 0)
+	if (!config_json_is(at->value, CONFIG_JSON_STRING) ||
+		strcmp(config_json_string(at->value), "amazon-dns") != 0)
 		return config_fail(r, at, "not a network service; only \"amazon-dns\" is known");
 	filter->amazon_dns = true;
 	return true;
@@ -192,7 +193,7 @@ config_read_interface(struct config_reader *r, const struct config_at *at, void 
 
 	if (interface == NULL)
 		return false;
-	interface->origin = r->origin;
+	interface->origin = config_origin(r, at);
 	if (!config_name(r, at, CONFIG_INTERFACE, &interface->id) ||
 		!config_string(r, at, "VpcId", &interface->vpc_id) ||
 		!config_mac(r, at, "MacAddress", &interface->mac) ||
@@ -237,7 +238,7 @@ config_read_target(struct config_reader *r, const struct config_at *at, void *ar
 
 	if (target == NULL)
 		return false;
-	target->origin = r->origin;
+	target->origin = config_origin(r, at);
 	return config_name(r, at, CONFIG_TARGET, &target->id) &&
 	       config_string(r, at, "Type", &target->type) && read_destination(r, at, target);
 }
@@ -291,7 +292,7 @@ config_read_session(struct config_reader *r, const struct config_at *at, void *a
 
 	if (s == NULL)
 		return false;
-	s->origin = r->origin;
+	s->origin = config_origin(r, at);
 	if (!config_name(r, at, CONFIG_SESSION, &s->id) ||
 		!config_description(r, at, &s->description) ||
 		!config_string(r, at, "TrafficMirrorFilterId", &s->filter_id) ||

@@ -12,10 +12,11 @@
 struct config_at
 config_child(const struct config_at *at, const char *key)
 {
-	json_t *value = json_object_get(at->value, key);
+	struct config_json *value = config_json_member(at->value, key);
 
-	return (struct config_at){
-		.up = at, .key = key, .value = json_is_null(value) ? NULL : value};
+	if (config_json_is(value, CONFIG_JSON_NULL))
+		value = NULL;
+	return (struct config_at){.up = at, .key = key, .value = value};
 }
 
 /* The member, after a look that there can be one. */
@@ -24,7 +25,8 @@ member(struct config_reader *r, const struct config_at *at, const char *key,
 	struct config_at *child)
 {
 	*child = config_child(at, key);
-	return json_is_object(at->value) || config_fail(r, at, "not an object; write {...}");
+	return config_json_is(at->value, CONFIG_JSON_OBJECT) ||
+	       config_fail(r, at, "not an object; write {...}");
 }
 
 bool
@@ -41,7 +43,7 @@ config_require(
 bool
 config_not_null(struct config_reader *r, const struct config_at *at)
 {
-	return !json_is_null(at->value) ||
+	return !config_json_is(at->value, CONFIG_JSON_NULL) ||
 	       config_fail(r, at, "not a value; leave the key out instead");
 }
 
@@ -51,9 +53,11 @@ config_known(struct config_reader *r, const struct config_at *at, const char *co
 	struct config_at child = {.up = at};
 	uint32_t i;
 
-	if (!json_is_object(at->value))
+	if (!config_json_is(at->value, CONFIG_JSON_OBJECT))
 		return config_fail(r, at, "not an object; write {...}");
-	json_object_foreach (at->value, child.key, child.value) {
+	config_json_each (value, at->value) {
+		child.key = config_json_key(value);
+		child.value = value;
 		for (i = 0; known[i] != NULL && strcmp(known[i], child.key) != 0; i++)
 			continue;
 		if (known[i] == NULL)
@@ -72,9 +76,9 @@ text(struct config_reader *r, const struct config_at *at, const char *key, struc
 		return false;
 	if (child->value == NULL)
 		return true;
-	if (!json_is_string(child->value))
+	if (!config_json_is(child->value, CONFIG_JSON_STRING))
 		return config_fail(r, child, "not a string; write \"...\"");
-	*out = json_string_value(child->value);
+	*out = config_json_string(child->value);
 	return true;
 }
 
@@ -128,8 +132,8 @@ config_integer(struct config_reader *r, const struct config_at *at, const char *
 		return false;
 	if (child.value == NULL)
 		return true;
-	value = json_integer_value(child.value);
-	if (!json_is_integer(child.value) || value < min || value > max)
+	value = child.value->integer;
+	if (!config_json_is(child.value, CONFIG_JSON_INTEGER) || value < min || value > max)
 		return config_fail(
 			r, &child, "must be a whole number from %" PRId64 " to %" PRId64, min, max);
 	*out = value;
@@ -145,9 +149,10 @@ config_boolean(struct config_reader *r, const struct config_at *at, const char *
 		return false;
 	if (child.value == NULL)
 		return true;
-	if (!json_is_boolean(child.value))
+	if (!config_json_is(child.value, CONFIG_JSON_TRUE) &&
+		!config_json_is(child.value, CONFIG_JSON_FALSE))
 		return config_fail(r, &child, "must be true or false");
-	*out = json_is_true(child.value);
+	*out = config_json_is(child.value, CONFIG_JSON_TRUE);
 	return true;
 }
 
@@ -156,18 +161,19 @@ config_size(struct config_reader *r, const struct config_at *at, const char *key
 	uint64_t *out)
 {
 	struct config_at child;
-	uint64_t size;
+	uint64_t size = 0;
 	bool valid;
 
 	if (!member(r, at, key, &child))
 		return false;
 	if (child.value == NULL)
 		return true;
-	if (json_is_string(child.value)) {
-		valid = config_parse_size(json_string_value(child.value), &size);
+	if (config_json_is(child.value, CONFIG_JSON_STRING)) {
+		valid = config_parse_size(config_json_string(child.value), &size);
 	} else {
-		valid = json_is_integer(child.value) && json_integer_value(child.value) >= 0;
-		size = (uint64_t)json_integer_value(child.value);
+		valid = config_json_is(child.value, CONFIG_JSON_INTEGER) &&
+		        child.value->integer >= 0;
+		size = (uint64_t)child.value->integer;
 	}
 	if (!valid || size > max)
 		return config_fail(r, &child,
@@ -250,26 +256,25 @@ config_each(struct config_reader *r, const struct config_at *at, const char *key
 {
 	struct config_nodes *nodes;
 	struct config_at list;
-	uint32_t n;
+	uint32_t i = 0;
 
 	if (!member(r, at, key, &list))
 		return false;
 	if (list.value == NULL)
 		return true;
-	if (!json_is_array(list.value))
+	if (!config_json_is(list.value, CONFIG_JSON_LIST))
 		return config_fail(r, &list, "not a list; write [...]");
 
-	n = (uint32_t)json_array_size(list.value);
-	nodes = malloc(sizeof(*nodes) + n * sizeof(nodes->elements[0]));
+	nodes = malloc(sizeof(*nodes) + list.value->n * sizeof(nodes->elements[0]));
 	if (nodes == NULL)
 		return config_no_memory(r);
 	nodes->next = r->nodes;
 	r->nodes = nodes;
 	nodes->list = list;
-	for (uint32_t i = 0; i < n; i++) {
-		nodes->elements[i] = (struct config_at){
-			.up = &nodes->list, .index = i, .value = json_array_get(list.value, i)};
-		if (!fn(r, &nodes->elements[i], arg))
+	config_json_each (value, list.value) {
+		nodes->elements[i] =
+			(struct config_at){.up = &nodes->list, .index = i, .value = value};
+		if (!fn(r, &nodes->elements[i++], arg))
 			return false;
 	}
 	return true;

@@ -5,16 +5,15 @@
  * and config_tenant.c turn one element of a list into one object, config_link.c holds the objects
  * against each other between the passes. All of them take fields out of JSON through
  * config_field.c, whose texts are parsed by config_value.c, and say what is wrong through
- * config_message.c, which finds the place in the file with config_locate.c. config_print.c is the
- * way back.
+ * config_message.c, which finds the place in the file with config_locate.c. config_json.c reads
+ * the JSON itself; config_print.c is the way back.
  *
  * All functions that return bool have told what is wrong, once, when they return false, so that
  * reading an object is one chain of &&.
  */
 #pragma once
 
-#include <jansson.h>
-
+#include "config/config_json.h"
 #include "config/ms_config.h"
 
 /* Of rules and of sessions. */
@@ -28,7 +27,7 @@ struct config_at {
 	const struct config_at *up; /* NULL: the top level of a file */
 	const char *key;            /* in an object; NULL: in a list, or the top level */
 	uint32_t index;             /* in a list; for the top level the file's number */
-	json_t *value;              /* NULL: absent, or null in an AWS object */
+	struct config_json *value;  /* NULL: absent, or null in an AWS object */
 };
 
 /* The nodes of one list. */
@@ -38,11 +37,19 @@ struct config_nodes {
 	struct config_at elements[];
 };
 
-/* One file; its text is kept to find lines and columns in, which jansson does not tell. */
+/* One file. Its values point into its text, and lines and columns are found there. */
 struct config_text {
-	char *text;
+	char *text; /* with CONFIG_JSON_PAD bytes of 0 behind it */
 	size_t length;
+	struct config_json_document document;
 	struct config_at top;
+};
+
+/* A place in a text. */
+struct config_place {
+	const char *p;
+	uint32_t line; /* from 1 */
+	uint32_t column;
 };
 
 /* Objects that others refer to by name. */
@@ -88,29 +95,20 @@ struct config_reader {
 	struct config_ids ids[CONFIG_KINDS];
 	struct config_rule *rules;
 	uint32_t rules_n;
-	struct ms_origin origin; /* of the element of a top-level list that is being read */
+	struct config_place origin; /* that was asked for last, and the file in which it is */
+	uint32_t origin_file;
 };
 
 typedef bool config_element(struct config_reader *r, const struct config_at *at, void *arg);
 
-/*
- * config_locate.c: a cursor over JSON text that jansson has accepted. It stands on the first
- * character of a value.
- */
-struct config_cursor {
-	const char *p;
-	const char *end;
-	uint32_t line; /* of p, from 1 */
-	uint32_t column;
-	bool in_object; /* the value is a member of an object */
-};
+/* config_locate.c */
 
-struct config_cursor config_cursor_start(const char *text, size_t length);
-/* Down to member or element number `ordinal` of the object or list under the cursor, which has so
- * many. */
-void config_cursor_child(struct config_cursor *c, uint32_t ordinal);
-/* On to the next member or element; there must be one. */
-void config_cursor_next(struct config_cursor *c);
+/* The first character that is no space, or the end. */
+const char *config_skip_space(const char *text, size_t length);
+/* Where a value stands; what is absent is found where it is missing, at the object. */
+struct config_place config_locate(const struct config_reader *r, const struct config_at *at);
+/* The same, to be kept with what was read there. Fast for one value after the other of a file. */
+struct ms_origin config_origin(struct config_reader *r, const struct config_at *at);
 
 /* config_message.c: all return false, for the caller to return. */
 bool config_no_memory(struct config_reader *r);
@@ -123,8 +121,6 @@ bool config_fail_among(struct config_reader *r, const struct config_at *at, cons
 /* What is wrong with no value in particular. */
 bool config_fail_text(struct config_reader *r, int status, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
-
-struct config_cursor config_locate(const struct config_reader *r, const struct config_at *at);
 
 /* "file:line:column (path)", to name a second place in a message. */
 struct config_where {
@@ -142,7 +138,7 @@ bool config_require(
 /* Every key must be one of known, which NULL ends, and not null: for our own objects. */
 bool config_known(struct config_reader *r, const struct config_at *at, const char *const *known);
 bool config_not_null(struct config_reader *r, const struct config_at *at);
-/* A string that is not empty and belongs to the JSON tree. */
+/* A string that is not empty and belongs to the file's text. */
 bool config_borrow(
 	struct config_reader *r, const struct config_at *at, const char *key, const char **out);
 /* A copy of it, which the caller owns. */

@@ -1,124 +1,78 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Finds lines and columns in JSON text. jansson keeps no positions of values, so the text is
- * walked again, but only when a message is made (config_message.c), and once along the top-level
- * lists whose objects keep their origin (config_read.c).
- *
- * The text is valid JSON: jansson has read it. Columns count characters, as jansson's do.
+ * Finds lines and columns in JSON text. A value knows its place as a pointer; lines are counted
+ * only when a message is made (config_message.c), and along those lists whose objects keep their
+ * origin. Columns count characters, as jansson's do.
  */
 #include "config/config_internal.h"
 
 #include <string.h>
 
-static void
-step(struct config_cursor *c)
+const char *
+config_skip_space(const char *text, size_t length)
 {
-	unsigned char byte;
+	const char *end = text + length;
 
-	if (c->p == c->end)
-		return;
-	byte = (unsigned char)*c->p++;
-	if (byte == '\n') {
-		c->line++;
-		c->column = 1;
-	} else if ((byte & 0xc0) != 0x80) { /* the other bytes of UTF-8 are no characters */
-		c->column++;
+	while (text != end && (*text == ' ' || *text == '\t' || *text == '\r' || *text == '\n'))
+		text++;
+	return text;
+}
+
+/* On to a place further down. */
+static void
+move(struct config_place *place, const char *to)
+{
+	const char *newline;
+
+	while ((newline = memchr(place->p, '\n', (size_t)(to - place->p))) != NULL) {
+		place->p = newline + 1;
+		place->line++;
+		place->column = 1;
 	}
+	/* the other bytes of UTF-8 are no characters */
+	for (; place->p < to; place->p++)
+		place->column += ((unsigned char)*place->p & 0xc0) != 0x80;
 }
 
-static bool
-on(const struct config_cursor *c, const char *bytes)
+static const struct config_text *
+text_of(const struct config_reader *r, const struct config_at *at)
 {
-	return c->p != c->end && *c->p != '\0' && strchr(bytes, *c->p) != NULL;
+	while (at->up != NULL)
+		at = at->up;
+	return &r->texts[at->index];
 }
 
-static void
-skip_space(struct config_cursor *c)
+/* The top level has a value, if only an empty one. */
+static const char *
+find(const struct config_reader *r, const struct config_at *at)
 {
-	while (on(c, " \t\r\n"))
-		step(c);
+	const struct config_text *text = text_of(r, at);
+
+	while (at->value == NULL && at->up != NULL)
+		at = at->up;
+	return at->value != NULL ? at->value->at : config_skip_space(text->text, text->length);
 }
 
-static void
-skip_string(struct config_cursor *c)
+struct config_place
+config_locate(const struct config_reader *r, const struct config_at *at)
 {
-	step(c);
-	while (c->p != c->end && *c->p != '"') {
-		if (*c->p == '\\')
-			step(c);
-		step(c);
-	}
-	step(c);
+	struct config_place place = {.p = text_of(r, at)->text, .line = 1, .column = 1};
+
+	move(&place, find(r, at));
+	return place;
 }
 
-static void
-skip_value(struct config_cursor *c)
+struct ms_origin
+config_origin(struct config_reader *r, const struct config_at *at)
 {
-	uint32_t depth = 0;
+	uint32_t file = (uint32_t)(text_of(r, at) - r->texts);
+	const char *to = find(r, at);
 
-	do {
-		if (c->p == c->end)
-			return;
-		switch (*c->p) {
-		case '"':
-			skip_string(c);
-			break;
-		case '{':
-		case '[':
-			depth++;
-			step(c);
-			break;
-		case '}':
-		case ']':
-			depth--;
-			step(c);
-			break;
-		default:
-			step(c);
-			/* A number or a literal ends where something else begins. */
-			while (depth == 0 && c->p != c->end && !on(c, " \t\r\n,]}"))
-				step(c);
-		}
-	} while (depth > 0);
-}
-
-/* From the begin of a member or element to its value. */
-static void
-skip_key(struct config_cursor *c)
-{
-	skip_space(c);
-	if (!c->in_object)
-		return;
-	skip_string(c);
-	skip_space(c);
-	step(c); /* the colon */
-	skip_space(c);
-}
-
-struct config_cursor
-config_cursor_start(const char *text, size_t length)
-{
-	struct config_cursor c = {.p = text, .end = text + length, .line = 1, .column = 1};
-
-	skip_space(&c);
-	return c;
-}
-
-void
-config_cursor_child(struct config_cursor *c, uint32_t ordinal)
-{
-	c->in_object = on(c, "{");
-	step(c); /* the opening bracket */
-	skip_key(c);
-	while (ordinal-- > 0)
-		config_cursor_next(c);
-}
-
-void
-config_cursor_next(struct config_cursor *c)
-{
-	skip_value(c);
-	skip_space(c);
-	step(c); /* the comma */
-	skip_key(c);
+	if (r->origin.p == NULL || r->origin_file != file || r->origin.p > to)
+		r->origin = config_locate(r, at);
+	else
+		move(&r->origin, to);
+	r->origin_file = file;
+	return (struct ms_origin){
+		.file = r->config->files[file], .line = r->origin.line, .column = r->origin.column};
 }

@@ -51,12 +51,14 @@ is_plain(const char *key)
 	return p != key && *p == '\0';
 }
 
+/* Takes over the value. */
 static void
-append_json(struct text *t, const json_t *value)
+append_json(struct text *t, json_t *value)
 {
 	char *json = json_dumps(value, JSON_ENCODE_ANY);
 	size_t keep = VALUE_MAX;
 
+	json_decref(value);
 	if (json == NULL) {
 		append(t, "?");
 		return;
@@ -75,8 +77,6 @@ append_json(struct text *t, const json_t *value)
 static void
 append_path(struct text *t, const struct config_at *at)
 {
-	json_t *key;
-
 	if (at->up == NULL) {
 		append(t, "$");
 		return;
@@ -87,58 +87,21 @@ append_path(struct text *t, const struct config_at *at)
 	} else if (is_plain(at->key)) {
 		append(t, ".%s", at->key);
 	} else {
-		key = json_string(at->key);
 		append(t, "[");
-		append_json(t, key);
+		append_json(t, json_string(at->key));
 		append(t, "]");
-		json_decref(key);
 	}
-}
-
-/* How many members or elements come before this one; jansson keeps the order of the text. */
-static uint32_t
-ordinal(const struct config_at *at)
-{
-	const char *key;
-	json_t *value;
-	uint32_t n = 0;
-
-	if (at->key == NULL)
-		return at->index;
-	json_object_foreach (at->up->value, key, value) {
-		if (strcmp(key, at->key) == 0)
-			break;
-		n++;
-	}
-	return n;
-}
-
-/* What is absent is found where it is missing: at the object. */
-struct config_cursor
-config_locate(const struct config_reader *r, const struct config_at *at)
-{
-	const struct config_text *text;
-	struct config_cursor c;
-
-	if (at->up == NULL) {
-		text = &r->texts[at->index];
-		return config_cursor_start(text->text, text->length);
-	}
-	c = config_locate(r, at->up);
-	if (at->value != NULL)
-		config_cursor_child(&c, ordinal(at));
-	return c;
 }
 
 static void
 append_position(struct text *t, const struct config_reader *r, const struct config_at *at)
 {
 	const struct config_at *top = at;
-	struct config_cursor c = config_locate(r, at);
+	struct config_place place = config_locate(r, at);
 
 	while (top->up != NULL)
 		top = top->up;
-	append(t, "%s:%u:%u", r->config->files[top->index], c.line, c.column);
+	append(t, "%s:%u:%u", r->config->files[top->index], place.line, place.column);
 }
 
 static struct text
@@ -161,7 +124,7 @@ begin_at(struct config_reader *r, const struct config_at *at)
 	if (at->value == NULL)
 		append(&t, "absent");
 	else
-		append_json(&t, at->value);
+		append_json(&t, config_json_export(at->value));
 	append(&t, ": ");
 	return t;
 }

@@ -61,8 +61,8 @@ check_port_keys(struct config_reader *r, const struct config_at *at)
 	struct config_at one = config_child(at, "Port");
 	struct config_at tenant = config_child(at, "Tenant");
 
-	if (tenant.value != NULL && json_is_string(tenant.value) &&
-		strcmp(json_string_value(tenant.value), config_tenants[MS_TENANT_PORT]) == 0) {
+	if (config_json_is(tenant.value, CONFIG_JSON_STRING) &&
+		strcmp(config_json_string(tenant.value), config_tenants[MS_TENANT_PORT]) == 0) {
 		const struct config_at *named = one.value != NULL ? &one : &list;
 
 		return named->value == NULL ||
@@ -146,10 +146,12 @@ static bool
 read_port_name(struct config_reader *r, const struct config_at *at, void *arg)
 {
 	struct ms_config_output *output = arg;
-	const char *name = json_string_value(at->value);
+	const char *name = "";
 	char **place;
 
-	if (name == NULL || *name == '\0')
+	if (config_json_is(at->value, CONFIG_JSON_STRING))
+		name = config_json_string(at->value);
+	if (*name == '\0')
 		return config_fail(r, at, "not the name of a port; write one, such as net_tap0");
 	for (uint32_t i = 0; i < output->ports_n; i++) {
 		if (strcmp(output->ports[i], name) == 0)
@@ -199,7 +201,7 @@ config_read_output(struct config_reader *r, const struct config_at *at, void *ar
 	output = config_append(r, config->outputs, config->outputs_n);
 	if (output == NULL)
 		return false;
-	output->origin = r->origin;
+	output->origin = config_origin(r, at);
 	if (!config_known(r, at, output_keys) ||
 		!config_name(r, at, CONFIG_OUTPUT, &output->name) ||
 		!config_require(r, at, "Type", "write pcapng, pcap, port or null") ||

@@ -30,9 +30,9 @@ read_route_output(struct config_reader *r, const struct config_at *at, void *arg
 	struct ms_config_route *route = arg;
 	int32_t output;
 
-	if (!json_is_string(at->value))
+	if (!config_json_is(at->value, CONFIG_JSON_STRING))
 		return config_fail(r, at, "not a string; write the name of an output");
-	output = config_find(r, CONFIG_OUTPUT, json_string_value(at->value));
+	output = config_find(r, CONFIG_OUTPUT, config_json_string(at->value));
 	if (output < 0)
 		return config_fail(r, at, "no output has this name; define it in Outputs");
 	route->outputs |= 1u << output;
@@ -76,7 +76,7 @@ config_read_route(struct config_reader *r, const struct config_at *at, void *arg
 
 	if (route == NULL)
 		return false;
-	route->origin = r->origin;
+	route->origin = config_origin(r, at);
 	if (!config_known(r, at, route_keys) ||
 		!config_integer(r, at, "VirtualNetworkId", 0, MS_VNI_MAX, &vni) ||
 		!config_string(r, at, "SessionId", &route->session_id) ||
@@ -88,6 +88,17 @@ config_read_route(struct config_reader *r, const struct config_at *at, void *arg
 	return check_route(r, at, route);
 }
 
+static bool
+equal(struct config_json *a, struct config_json *b)
+{
+	json_t *x = config_json_export(a), *y = config_json_export(b);
+	bool same = json_equal(x, y) != 0;
+
+	json_decref(x);
+	json_decref(y);
+	return same;
+}
+
 /* A setting may be repeated in another file, but not contradicted. */
 static bool
 check_repeated(struct config_reader *r, const struct config_at *top, const char *key)
@@ -97,7 +108,7 @@ check_repeated(struct config_reader *r, const struct config_at *top, const char 
 
 	for (uint32_t i = 0; i < top->index; i++) {
 		other = config_child(&r->texts[i].top, key);
-		if (other.value != NULL && !json_equal(other.value, child.value))
+		if (other.value != NULL && !equal(other.value, child.value))
 			return config_fail(r, &child, "contradicts %s; say it once",
 				config_where(r, &other).text);
 	}

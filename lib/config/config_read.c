@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum pass { PASS_DEFINITIONS, PASS_SESSIONS, PASS_ROUTES };
@@ -45,13 +46,17 @@ static int
 read_text(int fd, struct config_text *text)
 {
 	size_t room = 0;
+	struct stat stat;
 	char *grown;
 	ssize_t n;
 
+	/* a file comes in one piece, and one byte more is asked for to see its end */
+	if (fstat(fd, &stat) == 0 && stat.st_size > 0)
+		room = (size_t)stat.st_size + 1;
 	do {
-		if (text->length == room) {
-			room = room == 0 ? 1 << 16 : room * 2;
-			grown = realloc(text->text, room);
+		if (text->text == NULL || text->length == room) {
+			room = room < 1 << 16 ? 1 << 16 : text->length == room ? room * 2 : room;
+			grown = realloc(text->text, room + CONFIG_JSON_PAD);
 			if (grown == NULL)
 				return ENOMEM;
 			text->text = grown;
@@ -62,7 +67,8 @@ read_text(int fd, struct config_text *text)
 		if (n > 0)
 			text->length += (size_t)n;
 	} while (n != 0);
-	return 0;
+	memset(text->text + text->length, 0, CONFIG_JSON_PAD);
+	return text->length <= UINT32_MAX ? 0 : EFBIG;
 }
 
 static bool
@@ -78,9 +84,29 @@ load_text(struct config_reader *r, const char *name, struct config_text *text)
 	if (error != 0)
 		return config_fail_text(
 			r, -error, "%s: %s; name a file that can be read", name, strerror(error));
-	if (config_cursor_start(text->text, text->length).p == text->text + text->length)
+	if (config_skip_space(text->text, text->length) == text->text + text->length)
 		return config_fail_text(r, -EINVAL, "%s: empty; write at least {}", name);
 	return true;
+}
+
+/* Lets jansson say what is wrong with text that is not JSON. */
+static bool
+fail_json(struct config_reader *r, const char *name, const struct config_text *text)
+{
+	json_error_t error = {.text = ""};
+	json_t *value = json_loadb(
+		text->text, text->length, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
+
+	if (value != NULL) {
+		/* it does not see one that follows a number */
+		json_decref(value);
+		return config_fail_text(
+			r, -EINVAL, "%s: there is a byte 0 in it; correct the JSON", name);
+	}
+	if (error.text[0] == '\0')
+		return config_no_memory(r); /* jansson has no words for it */
+	return config_fail_text(r, -EINVAL, "%s:%d:%d: %s; correct the JSON", name, error.line,
+		error.column, error.text);
 }
 
 static bool
@@ -89,7 +115,7 @@ load(struct config_reader *r, const char *name)
 	uint32_t file = r->texts_n;
 	struct config_text *text = &r->texts[file];
 	char **copy = config_append(r, r->config->files, r->config->files_n);
-	json_error_t error;
+	int rc;
 
 	if (copy == NULL)
 		return false;
@@ -100,14 +126,11 @@ load(struct config_reader *r, const char *name)
 	r->texts_n++;
 	if (!load_text(r, name, text))
 		return false;
-	text->top.value = json_loadb(
-		text->text, text->length, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
-	if (text->top.value == NULL && error.text[0] == '\0')
-		return config_no_memory(r); /* jansson has no words for it */
-	if (text->top.value == NULL)
-		return config_fail_text(r, -EINVAL, "%s:%d:%d: %s; correct the JSON", name,
-			error.line, error.column, error.text);
-	if (!json_is_object(text->top.value))
+	rc = config_json_read(&text->document, text->text, text->length);
+	if (rc != 0)
+		return rc == -ENOMEM ? config_no_memory(r) : fail_json(r, name, text);
+	text->top.value = text->document.values;
+	if (!config_json_is(text->top.value, CONFIG_JSON_OBJECT))
 		return config_fail(r, &text->top, "not an object; write {...} around everything");
 	return true;
 }
@@ -138,7 +161,9 @@ check_top_keys(struct config_reader *r, const struct config_at *top)
 
 	for (uint32_t i = 0; i < TOP_KEYS; i++)
 		names[i] = top_keys[i].name;
-	json_object_foreach (top->value, child.key, child.value) {
+	config_json_each (value, top->value) {
+		child.key = config_json_key(value);
+		child.value = value;
 		known = find_top_key(child.key);
 		if (known == NULL) {
 			if (unknown.up == NULL)
@@ -155,39 +180,14 @@ check_top_keys(struct config_reader *r, const struct config_at *top)
 	return config_fail_among(r, &unknown, "not a known key; known are", names);
 }
 
-/* A top-level list on its way through read_element(). */
-struct top_list {
-	config_element *element;
-	struct config_cursor cursor;
-};
-
-static bool
-read_element(struct config_reader *r, const struct config_at *at, void *arg)
-{
-	struct top_list *list = arg;
-
-	if (at->index > 0)
-		config_cursor_next(&list->cursor);
-	r->origin.line = list->cursor.line;
-	r->origin.column = list->cursor.column;
-	return list->element(r, at, NULL);
-}
-
 static bool
 read_top_key(struct config_reader *r, const struct config_at *top, const struct top_key *key)
 {
-	struct config_at child = config_child(top, key->name);
-	struct top_list list = {.element = key->element};
-
 	if (key->setting != NULL)
 		return key->setting(r, top);
 	if (key->element == NULL)
 		return true;
-	if (json_array_size(child.value) > 0) {
-		list.cursor = config_locate(r, &child);
-		config_cursor_child(&list.cursor, 0);
-	}
-	return config_each(r, top, key->name, read_element, &list);
+	return config_each(r, top, key->name, key->element, NULL);
 }
 
 static bool
@@ -195,14 +195,11 @@ read_pass(struct config_reader *r, enum pass pass)
 {
 	const struct config_at *top;
 	const struct top_key *known;
-	const char *name;
-	json_t *value;
 
 	for (uint32_t i = 0; i < r->texts_n; i++) {
 		top = &r->texts[i].top;
-		r->origin.file = r->config->files[i];
-		json_object_foreach (top->value, name, value) {
-			known = find_top_key(name);
+		config_json_each (value, top->value) {
+			known = find_top_key(config_json_key(value));
 			if (known != NULL && known->pass == pass && !read_top_key(r, top, known))
 				return false;
 		}
@@ -240,7 +237,7 @@ end_reader(struct config_reader *r)
 	free(r->rules);
 	for (uint32_t i = 0; i < r->texts_n; i++) {
 		free(r->texts[i].text);
-		json_decref(r->texts[i].top.value);
+		config_json_free(&r->texts[i].document);
 	}
 	free(r->texts);
 }

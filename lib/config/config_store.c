@@ -42,9 +42,11 @@ static bool
 read_word(struct config_reader *r, const struct config_at *at, void *arg)
 {
 	struct ms_config_store *store = arg;
-	const char *text = json_string_value(at->value);
+	const char *text = NULL;
 	char **place;
 
+	if (config_json_is(at->value, CONFIG_JSON_STRING))
+		text = config_json_string(at->value);
 	if (text == NULL || (store->on_rotate_n == 0 && *text == '\0'))
 		return config_fail(r, at,
 			"not text; write the command and its arguments, each "

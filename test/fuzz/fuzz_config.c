@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Fuzzes the configuration reader: any bytes are refused with a message, or make a configuration
- * whose canonical form reads back and prints as the same.
+ * whose canonical form reads back and prints as the same. What is JSON, and what is in it, jansson
+ * must see likewise.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +10,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "config/config_json.h"
 #include "config/ms_config.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -49,12 +51,40 @@ canonical(const void *bytes, size_t size, size_t *printed)
 	return text;
 }
 
+static void
+compare_with_jansson(const uint8_t *data, size_t size)
+{
+	char *text = calloc(1, size + CONFIG_JSON_PAD);
+	json_t *theirs = json_loadb(
+		(const char *)data, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, NULL);
+	struct config_json_document document;
+	json_t *ours = NULL;
+
+	require(text != NULL);
+	if (size > 0)
+		memcpy(text, data, size);
+	if (config_json_read(&document, text, size) == 0)
+		ours = config_json_export(document.values);
+	/* a byte 0 behind a number escapes jansson */
+	if (size > 0 && memchr(data, '\0', size) != NULL)
+		require(ours == NULL);
+	else
+		require((ours == NULL) == (theirs == NULL));
+	require(ours == NULL || json_equal(ours, theirs));
+	json_decref(ours);
+	json_decref(theirs);
+	config_json_free(&document);
+	free(text);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	size_t first_n, second_n;
-	char *first = canonical(data, size, &first_n), *second;
+	char *first, *second;
 
+	compare_with_jansson(data, size);
+	first = canonical(data, size, &first_n);
 	if (first == NULL)
 		return 0;
 	second = canonical(first, first_n, &second_n);

@@ -1,0 +1,481 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Reads JSON (RFC 8259) in one pass. Pretty-printed documents are spaces for the larger part and
+ * short plain strings for most of the rest, so these go eight bytes at a time.
+ */
+#include "config/config_json.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Values within values, as jansson counts them. */
+#define DEPTH_MAX 2048
+/* Digits that fit 64 bits, whatever they are. */
+#define DIGITS_MAX 18
+/* Up to so many members a repeated key is looked for as each comes. */
+#define FEW_MEMBERS 64
+
+struct container {
+	uint32_t index; /* of its value */
+	uint32_t n;
+	uint64_t keys; /* a bit for each key's hash */
+};
+
+struct reader {
+	struct config_json_document *document;
+	char *p;
+	char *end;
+	struct config_json *values;
+	uint32_t n;
+	uint32_t room;
+	uint32_t depth; /* containers that are open */
+	int error;
+	struct container open[DEPTH_MAX];
+};
+
+static bool
+fail(struct reader *r, int error)
+{
+	r->error = error;
+	return false;
+}
+
+/* Eight bytes, the first the lowest. */
+static inline uint64_t
+load8(const char *p)
+{
+	uint64_t bytes;
+
+	memcpy(&bytes, p, sizeof(bytes));
+	return le64toh(bytes);
+}
+
+#define EACH_BYTE(byte) (UINT64_C(0x0101010101010101) * (byte))
+
+static inline void
+skip_space(struct reader *r)
+{
+	for (;;) {
+		while (*r->p == '\n' || *r->p == '\t' || *r->p == '\r')
+			r->p++;
+		if (*r->p != ' ')
+			return;
+		for (uint64_t other;; r->p += 8) {
+			other = load8(r->p) ^ EACH_BYTE(' ');
+			if (other != 0) {
+				r->p += __builtin_ctzll(other) / 8;
+				break;
+			}
+		}
+	}
+}
+
+/*
+ * The top bit of each byte that is a quotation mark, a backslash, a control character or beyond
+ * ASCII. A byte behind one of these may be marked in error, for the borrow.
+ */
+static inline uint64_t
+special(uint64_t bytes)
+{
+	uint64_t quote = bytes ^ EACH_BYTE('"');
+	uint64_t slash = bytes ^ EACH_BYTE('\\');
+
+	return ((quote - EACH_BYTE(1)) | (slash - EACH_BYTE(1)) | (bytes - EACH_BYTE(' ')) |
+		       bytes) &
+	       EACH_BYTE(0x80);
+}
+
+/* What is not plain, from `from` to where the reader stands: as jansson reads it. */
+static json_t *
+decode(struct reader *r, const char *from)
+{
+	json_t **all = &r->document->decoded;
+	json_error_t error = {.text = ""};
+	json_t *value;
+
+	if (*all == NULL)
+		*all = json_array();
+	value = json_loadb(from, (size_t)(r->p - from), JSON_DECODE_ANY, &error);
+	if (value == NULL && error.text[0] != '\0') {
+		fail(r, -EINVAL);
+		return NULL;
+	}
+	/* takes the value over, and refuses none at all */
+	if (json_array_append_new(*all, value) != 0) {
+		fail(r, -ENOMEM);
+		return NULL;
+	}
+	return value;
+}
+
+/* Goes on from the first byte that is not plain to the end of the string. */
+static bool
+read_strange(struct reader *r, char *from, char **string, uint32_t *n)
+{
+	json_t *decoded;
+
+	for (; *r->p != '"'; r->p++) {
+		if (*r->p == '\\')
+			r->p++;
+		if ((unsigned char)*r->p < ' ')
+			return fail(r, -EINVAL);
+	}
+	r->p++;
+	decoded = decode(r, from);
+	if (decoded == NULL)
+		return false;
+	*string = (char *)(uintptr_t)json_string_value(decoded);
+	*n = (uint32_t)json_string_length(decoded);
+	return true;
+}
+
+static inline bool
+read_string(struct reader *r, char **string, uint32_t *n)
+{
+	char *from = r->p++;
+	uint64_t found;
+
+	while ((found = special(load8(r->p))) == 0)
+		r->p += 8;
+	r->p += __builtin_ctzll(found) / 8;
+	if (*r->p != '"')
+		return read_strange(r, from, string, n);
+	*string = from + 1;
+	*n = (uint32_t)(r->p - from - 1);
+	r->p++;
+	return true;
+}
+
+static bool
+is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+static bool
+read_number(struct reader *r, struct config_json *value)
+{
+	const char *from = r->p, *digits;
+	int64_t integer = 0;
+
+	r->p += *r->p == '-';
+	digits = r->p;
+	for (; is_digit(*r->p); r->p++) {
+		if (r->p - digits < DIGITS_MAX)
+			integer = integer * 10 + (*r->p - '0');
+	}
+	if (r->p == digits || (*digits == '0' && r->p - digits > 1))
+		return fail(r, -EINVAL);
+	value->type = CONFIG_JSON_INTEGER;
+	value->integer = *from == '-' ? -integer : integer;
+	if (r->p - digits <= DIGITS_MAX && *r->p != '.' && *r->p != 'e' && *r->p != 'E')
+		return true;
+	while (is_digit(*r->p) || (*r->p != '\0' && strchr(".eE+-", *r->p) != NULL))
+		r->p++;
+	value->number = decode(r, from);
+	if (value->number == NULL)
+		return false;
+	if (json_is_integer(value->number))
+		value->integer = json_integer_value(value->number);
+	else
+		value->type = CONFIG_JSON_REAL;
+	return true;
+}
+
+static bool
+read_word(struct reader *r, struct config_json *value)
+{
+	static const struct {
+		const char *word;
+		enum config_json_type type;
+	} words[] = {{"null", CONFIG_JSON_NULL}, {"false", CONFIG_JSON_FALSE},
+		{"true", CONFIG_JSON_TRUE}};
+
+	for (unsigned int i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		size_t n = strlen(words[i].word);
+
+		if (memcmp(r->p, words[i].word, n) == 0) {
+			value->type = (uint8_t)words[i].type;
+			r->p += n;
+			return true;
+		}
+	}
+	return fail(r, -EINVAL);
+}
+
+static bool
+same_key(const struct config_json *a, const struct config_json *b)
+{
+	return a->key_n == b->key_n && memcmp(a->key, b->key, a->key_n) == 0;
+}
+
+/* Has the newest member of an object of few the key of one before? */
+static bool
+is_repeated(const struct reader *r, struct container *in, const struct config_json *member)
+{
+	const struct config_json *other = &r->values[in->index + 1];
+	uint64_t bit = 0;
+
+	if (member->key_n > 0)
+		bit = (uint64_t)(unsigned char)member->key[0] * 7 +
+		      (unsigned char)member->key[member->key_n - 1] + member->key_n;
+	bit = UINT64_C(1) << bit % 64;
+	if ((in->keys & bit) == 0) {
+		in->keys |= bit;
+		return false;
+	}
+	while (other < member && !same_key(other, member))
+		other += other->span;
+	return other < member;
+}
+
+static int
+compare_keys(const void *a, const void *b)
+{
+	const struct config_json *x = *(const struct config_json *const *)a;
+	const struct config_json *y = *(const struct config_json *const *)b;
+
+	if (x->key_n != y->key_n)
+		return x->key_n < y->key_n ? -1 : 1;
+	return memcmp(x->key, y->key, x->key_n);
+}
+
+/* Is every key of an object of many members another one? */
+static bool
+check_many(struct reader *r, struct config_json *object)
+{
+	const struct config_json **members = malloc(object->n * sizeof(*members));
+	uint32_t n = 0;
+	bool ok = true;
+
+	if (members == NULL)
+		return fail(r, -ENOMEM);
+	config_json_each (member, object)
+		members[n++] = member;
+	qsort(members, n, sizeof(*members), compare_keys);
+	for (uint32_t i = 1; ok && i < n; i++)
+		ok = !same_key(members[i - 1], members[i]) || fail(r, -EINVAL);
+	free(members);
+	return ok;
+}
+
+static struct config_json *
+add_value(struct reader *r)
+{
+	struct config_json *grown;
+	uint32_t room;
+
+	if (r->n == r->room) {
+		room = r->room == 0 ? 64 : r->room + r->room / 2;
+		grown = room > r->room ? realloc(r->values, room * sizeof(*grown)) : NULL;
+		if (grown == NULL) {
+			fail(r, -ENOMEM);
+			return NULL;
+		}
+		r->values = grown;
+		r->room = room;
+	}
+	r->values[r->n] = (struct config_json){.span = 1};
+	return &r->values[r->n++];
+}
+
+static bool
+open_container(struct reader *r, struct config_json *value, enum config_json_type type)
+{
+	value->type = (uint8_t)type;
+	r->open[r->depth++] = (struct container){.index = (uint32_t)(value - r->values)};
+	r->p++;
+	return true;
+}
+
+static bool
+close_container(struct reader *r)
+{
+	struct container *in = &r->open[--r->depth];
+	struct config_json *value = &r->values[in->index];
+
+	value->n = in->n;
+	value->span = r->n - in->index;
+	r->p++;
+	return value->type != CONFIG_JSON_OBJECT || value->n <= FEW_MEMBERS || check_many(r, value);
+}
+
+/* "key": of a value in an object */
+static inline bool
+read_key(struct reader *r, struct config_json *value)
+{
+	struct container *in = &r->open[r->depth - 1];
+
+	if (*r->p != '"' || !read_string(r, &value->key, &value->key_n))
+		return fail(r, r->error != 0 ? r->error : -EINVAL);
+	if (in->n < FEW_MEMBERS && is_repeated(r, in, value))
+		return fail(r, -EINVAL);
+	skip_space(r);
+	if (*r->p++ != ':')
+		return fail(r, -EINVAL);
+	skip_space(r);
+	return true;
+}
+
+/* A value, of a list or object only its beginning. */
+static inline bool
+read_value(struct reader *r)
+{
+	struct config_json *value = add_value(r);
+
+	if (value == NULL)
+		return false;
+	if (r->depth > 0) {
+		struct container *in = &r->open[r->depth - 1];
+
+		if (r->depth == DEPTH_MAX)
+			return fail(r, -EINVAL);
+		if (r->values[in->index].type == CONFIG_JSON_OBJECT && !read_key(r, value))
+			return false;
+		in->n++;
+	}
+	value->at = r->p;
+	switch (*r->p) {
+	case '"':
+		value->type = CONFIG_JSON_STRING;
+		return read_string(r, &value->string, &value->n);
+	case '{':
+		return open_container(r, value, CONFIG_JSON_OBJECT);
+	case '[':
+		return open_container(r, value, CONFIG_JSON_LIST);
+	default:
+		return is_digit(*r->p) || *r->p == '-' ? read_number(r, value)
+		                                       : read_word(r, value);
+	}
+}
+
+/* From the end of a value to the next one: over commas and closing brackets. */
+static inline bool
+read_ends(struct reader *r)
+{
+	while (r->depth > 0) {
+		const struct container *in = &r->open[r->depth - 1];
+		char bracket = r->values[in->index].type == CONFIG_JSON_OBJECT ? '}' : ']';
+
+		skip_space(r);
+		if (*r->p == bracket) {
+			if (!close_container(r))
+				return false;
+			continue;
+		}
+		if (in->n == 0)
+			return true;
+		if (*r->p++ != ',')
+			return fail(r, -EINVAL);
+		skip_space(r);
+		return true;
+	}
+	return true;
+}
+
+int
+config_json_read(struct config_json_document *document, char *text, size_t length)
+{
+	struct reader *r = malloc(sizeof(*r));
+	int error;
+
+	*document = (struct config_json_document){.values = NULL};
+	if (r == NULL)
+		return -ENOMEM;
+	*r = (struct reader){.document = document, .p = text, .end = text + length};
+	skip_space(r);
+	do {
+		if (!read_value(r) || !read_ends(r))
+			break;
+	} while (r->depth > 0);
+	skip_space(r);
+	if (r->error == 0 && r->p != r->end)
+		r->error = -EINVAL;
+	document->values = r->values;
+	error = r->error;
+	free(r);
+	return error;
+}
+
+void
+config_json_free(struct config_json_document *document)
+{
+	free(document->values);
+	json_decref(document->decoded);
+}
+
+struct config_json *
+config_json_member(const struct config_json *object, const char *key)
+{
+	const struct config_json *end;
+	size_t n = strlen(key);
+
+	if (!config_json_is(object, CONFIG_JSON_OBJECT))
+		return NULL;
+	end = object + object->span;
+	for (const struct config_json *member = object + 1; member < end; member += member->span) {
+		if (member->key_n == n && memcmp(member->key, key, n) == 0)
+			return (struct config_json *)(uintptr_t)member;
+	}
+	return NULL;
+}
+
+static json_t *export_list(struct config_json *list);
+static json_t *export_object(struct config_json *object);
+
+json_t *
+config_json_export(struct config_json *value)
+{
+	switch ((enum config_json_type)value->type) {
+	case CONFIG_JSON_NULL:
+		return json_null();
+	case CONFIG_JSON_FALSE:
+		return json_false();
+	case CONFIG_JSON_TRUE:
+		return json_true();
+	case CONFIG_JSON_INTEGER:
+		return json_integer(value->integer);
+	case CONFIG_JSON_REAL:
+		return json_incref(value->number);
+	case CONFIG_JSON_STRING:
+		return json_stringn(value->string, value->n);
+	case CONFIG_JSON_LIST:
+		return export_list(value);
+	case CONFIG_JSON_OBJECT:
+		return export_object(value);
+	}
+	return NULL;
+}
+
+static json_t *
+export_list(struct config_json *list)
+{
+	json_t *made = json_array();
+	bool failed = made == NULL;
+
+	config_json_each (element, list)
+		failed = failed || json_array_append_new(made, config_json_export(element)) != 0;
+	if (failed) {
+		json_decref(made);
+		return NULL;
+	}
+	return made;
+}
+
+static json_t *
+export_object(struct config_json *object)
+{
+	json_t *made = json_object();
+	bool failed = made == NULL;
+
+	config_json_each (member, object)
+		failed = failed || json_object_set_new(made, config_json_key(member),
+					   config_json_export(member)) != 0;
+	if (failed) {
+		json_decref(made);
+		return NULL;
+	}
+	return made;
+}

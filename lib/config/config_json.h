@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * JSON text as values in one array, in the order of the text: a list or an object stands before
+ * what is in it. Each value knows its place in the text, and a string stays where it is, so a large
+ * document costs one pass and no allocation for each value. jansson makes a tree of some ten times
+ * the work out of the same text; an account of 10,000 filters is 66 MB of it.
+ *
+ * What jansson reads is what is read here: whatever is no plain matter (a string with an escape or
+ * beyond ASCII, a number that is no small integer) is handed to jansson, and so is text that is
+ * wrong, for the words to say it.
+ *
+ * Stands alone.
+ */
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum config_json_type {
+	CONFIG_JSON_NULL,
+	CONFIG_JSON_FALSE,
+	CONFIG_JSON_TRUE,
+	CONFIG_JSON_INTEGER,
+	CONFIG_JSON_REAL,
+	CONFIG_JSON_STRING,
+	CONFIG_JSON_LIST,
+	CONFIG_JSON_OBJECT,
+};
+
+struct config_json {
+	const char *at; /* its first character in the text */
+	char *key;      /* of a member of an object, else NULL; ask config_json_key() */
+	union {
+		int64_t integer;
+		char *string;   /* ask config_json_string() */
+		json_t *number; /* of a REAL */
+	};
+	uint32_t key_n;
+	uint32_t n;    /* bytes of a string; members or elements */
+	uint32_t span; /* values from this one to the next beside it: itself and what is in it */
+	uint8_t type;  /* enum config_json_type */
+};
+
+struct config_json_document {
+	struct config_json *values; /* the first is the whole */
+	json_t *decoded;            /* holds what jansson has decoded, NULL: nothing */
+};
+
+/*
+ * Reads text[0 .. length) and as many as CONFIG_JSON_PAD bytes behind it, which must be 0. The
+ * values point into the text, and ends of strings are written into it as they are asked for: it
+ * must live as long as they. Returns 0, -ENOMEM, or -EINVAL if it is not JSON or an object has a
+ * key twice; the text is as it was then. config_json_free() ends it in any case.
+ */
+#define CONFIG_JSON_PAD 16
+int config_json_read(struct config_json_document *document, char *text, size_t length);
+void config_json_free(struct config_json_document *document);
+
+/* The member with this key; NULL: there is none, or it is no object, or NULL itself. */
+struct config_json *config_json_member(const struct config_json *object, const char *key);
+
+/* The same value for jansson, as it would have read it. NULL: out of memory. */
+json_t *config_json_export(struct config_json *value);
+
+static inline bool
+config_json_is(const struct config_json *value, enum config_json_type type)
+{
+	return value != NULL && value->type == type;
+}
+
+/* The characters of a string and of a key. The quotation mark behind them gives way to a 0. */
+static inline const char *
+config_json_string(struct config_json *value)
+{
+	value->string[value->n] = '\0';
+	return value->string;
+}
+
+static inline const char *
+config_json_key(struct config_json *value)
+{
+	value->key[value->key_n] = '\0';
+	return value->key;
+}
+
+/* Runs over the members of an object, or the elements of a list. */
+#define config_json_each(child, parent)                                                   \
+	for (struct config_json *child = (parent) + 1, *end_ = (parent) + (parent)->span; \
+		child < end_; child += child->span)
