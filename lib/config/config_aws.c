@@ -20,6 +20,7 @@ const struct config_target_type config_target_types[CONFIG_TARGET_TYPES] = {
 struct rule_list {
 	uint8_t direction;
 	const char *filter_id;
+	int32_t filter;
 };
 
 static bool
@@ -79,6 +80,7 @@ read_rule_owner(struct config_reader *r, const struct config_at *at, const struc
 	if (in != NULL) {
 		direction = in->direction == values[0] ? 0 : 1;
 		rule->filter_id = in->filter_id;
+		rule->filter = in->filter;
 	}
 	if (!config_choice(r, at, "TrafficDirection", directions, &direction) ||
 		!config_borrow(r, at, "TrafficMirrorFilterId", &rule->filter_id))
@@ -112,6 +114,7 @@ config_read_rule(struct config_reader *r, const struct config_at *at, void *arg)
 	if (rule == NULL)
 		return false;
 	rule->at = at;
+	rule->filter = -1;
 	if (!read_rule_owner(r, at, arg, rule) ||
 		!config_borrow(r, at, "TrafficMirrorFilterRuleId", &rule->id) ||
 		!config_require(r, at, "RuleNumber", ALWAYS_PRINTED) ||
@@ -145,8 +148,8 @@ config_read_filter(struct config_reader *r, const struct config_at *at, void *ar
 
 	if (filter == NULL || !config_name(r, at, CONFIG_FILTER, &filter->name))
 		return false;
-	ingress.filter_id = filter->name;
-	egress.filter_id = filter->name;
+	ingress.filter_id = egress.filter_id = filter->name;
+	ingress.filter = egress.filter = (int32_t)r->config->filters_n - 1;
 	return config_description(r, at, &filter->description) &&
 	       config_each(r, at, "NetworkServices", read_service, filter) &&
 	       config_each(r, at, "IngressFilterRules", config_read_rule, &ingress) &&

@@ -52,6 +52,21 @@ struct config_place {
 	uint32_t column;
 };
 
+/*
+ * Finds elements of an array by their ids: a hash table with linear probing, at most half full. An
+ * element's first member is its id, a const char *.
+ */
+struct config_index {
+	const char *array;
+	size_t size; /* of an element */
+	struct config_slot *slots;
+	uint32_t mask;
+};
+struct config_slot {
+	uint32_t hash;
+	uint32_t number1; /* element + 1; 0: free */
+};
+
 /* Objects that others refer to by name. */
 enum config_kind {
 	CONFIG_FILTER,
@@ -68,20 +83,20 @@ struct config_id {
 	const struct config_at *at;
 };
 
-/* all[i] is the name of object i of struct ms_config; sorted is the index to it, once linked. */
+/* all[i] is the name of object i of struct ms_config; index finds it, once linked. */
 struct config_ids {
 	struct config_id *all;
-	const struct config_id **sorted;
 	uint32_t n;
+	struct config_index index;
 };
 
 /* A rule on its way to its filter, which may stand in another file. */
 struct config_rule {
-	struct ms_rule rule;
 	const char *id;        /* TrafficMirrorFilterRuleId or NULL */
 	const char *filter_id; /* TrafficMirrorFilterId */
+	struct ms_rule rule;
 	const struct config_at *at;
-	int32_t filter; /* index into filters, once linked */
+	int32_t filter; /* index into filters; of a rule by itself -1 until it is linked */
 	bool repeated;  /* the same rule has been read before */
 };
 

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Holds objects against each other, whatever files they stand in: names are unique, every rule
- * finds its filter, no two sessions claim the same packets. Each question is answered by sorting
- * pointers and looking at neighbours, so that large accounts load fast.
+ * finds its filter, no two sessions claim the same packets. Names are found by hashing; the other
+ * questions are answered by sorting pointers and looking at neighbours. So large accounts load
+ * fast.
  */
 #include "config/config_internal.h"
+
+#include <rte_jhash.h>
 
 #include <stdlib.h>
 #include <string.h>
@@ -79,53 +82,108 @@ config_name(struct config_reader *r, const struct config_at *at, enum config_kin
 	return true;
 }
 
-static int
-compare_ids(const void *a, const void *b)
+static const char *
+id_of(const struct config_index *index, uint32_t number)
 {
-	const struct config_id *x = a;
-	const struct config_id *y = b;
+	const char *id;
 
-	return strcmp(x->id, y->id);
+	memcpy(&id, index->array + number * index->size, sizeof(id));
+	return id;
 }
 
-static int
-compare_id(const void *id, const void *element)
+/* An index for n elements, empty; the one before ends. */
+static bool
+start_index(struct config_reader *r, struct config_index *index, const void *array, uint32_t n,
+	size_t size)
 {
-	const struct config_id *const *x = element;
+	uint32_t slots = 16;
 
-	return strcmp(id, (*x)->id);
+	while (slots / 2 < n)
+		slots *= 2;
+	free(index->slots);
+	*index = (struct config_index){.array = array,
+		.size = size,
+		.slots = calloc(slots, sizeof(*index->slots)),
+		.mask = slots - 1};
+	return index->slots != NULL || config_no_memory(r);
+}
+
+static uint32_t
+hash_id(const char *id)
+{
+	return rte_jhash(id, (uint32_t)strlen(id), 0);
+}
+
+/* The place of an id; free if no element has it. */
+static struct config_slot *
+find_slot(const struct config_index *index, const char *id, uint32_t hash)
+{
+	uint32_t i = hash & index->mask;
+
+	while (index->slots[i].number1 != 0 &&
+		(index->slots[i].hash != hash ||
+			strcmp(id_of(index, index->slots[i].number1 - 1), id) != 0))
+		i = (i + 1) & index->mask;
+	return &index->slots[i];
+}
+
+/* Enters an element in the place of one before with the same id: that one's number + 1, or 0. */
+static uint32_t
+enter(const struct config_index *index, uint32_t number)
+{
+	const char *id = id_of(index, number);
+	uint32_t hash = hash_id(id);
+	struct config_slot *slot = find_slot(index, id, hash);
+	uint32_t before1 = slot->number1;
+
+	*slot = (struct config_slot){.hash = hash, .number1 = number + 1};
+	return before1;
+}
+
+/* Two elements of one id that must not be. Of several, the first by id is told, then by number. */
+struct conflict {
+	const char *id; /* NULL: there is none */
+	uint32_t first;
+	uint32_t second;
+};
+
+static void
+note_conflict(struct conflict *conflict, const char *id, uint32_t first, uint32_t second)
+{
+	if (conflict->id == NULL || strcmp(id, conflict->id) < 0)
+		*conflict = (struct conflict){id, first, second};
 }
 
 int32_t
 config_find(const struct config_reader *r, enum config_kind kind, const char *id)
 {
 	const struct config_ids *ids = &r->ids[kind];
-	const struct config_id **found;
 
 	if (id == NULL || ids->n == 0)
 		return -1;
-	found = bsearch(id, ids->sorted, ids->n, sizeof(*ids->sorted), compare_id);
-	return found == NULL ? -1 : (int32_t)(*found - ids->all);
+	return (int32_t)find_slot(&ids->index, id, hash_id(id))->number1 - 1;
 }
 
 static bool
 index_names(struct config_reader *r, enum config_kind kind)
 {
 	struct config_ids *ids = &r->ids[kind];
+	struct conflict conflict = {.id = NULL};
 	struct config_at child;
 
-	free(ids->sorted);
-	ids->sorted = SORTED(r, ids->all, ids->n, compare_ids);
-	if (ids->sorted == NULL)
+	if (!start_index(r, &ids->index, ids->all, ids->n, sizeof(*ids->all)))
 		return false;
-	for (uint32_t i = 1; i < ids->n; i++) {
-		if (compare_ids(ids->sorted[i - 1], ids->sorted[i]) != 0)
-			continue;
-		child = config_child(ids->sorted[i]->at, name_keys[kind]);
-		return config_fail(r, &child, "defined at %s already; remove one of the two",
-			config_where(r, ids->sorted[i - 1]->at).text);
+	for (uint32_t i = 0; i < ids->n; i++) {
+		uint32_t before1 = enter(&ids->index, i);
+
+		if (before1 != 0)
+			note_conflict(&conflict, ids->all[i].id, before1 - 1, i);
 	}
-	return true;
+	if (conflict.id == NULL)
+		return true;
+	child = config_child(ids->all[conflict.second].at, name_keys[kind]);
+	return config_fail(r, &child, "defined at %s already; remove one of the two",
+		config_where(r, ids->all[conflict.first].at).text);
 }
 
 /* Rules */
@@ -139,29 +197,13 @@ compare_filter_ids(const void *a, const void *b)
 	return strcmp(x->filter_id, y->filter_id);
 }
 
-/* Rules without an id come first. */
-static int
-compare_rule_ids(const void *a, const void *b)
-{
-	const struct config_rule *x = a;
-	const struct config_rule *y = b;
-
-	if (x->id == NULL || y->id == NULL)
-		return (x->id != NULL) - (y->id != NULL);
-	return strcmp(x->id, y->id);
-}
-
-/* The order in which rules are tried; what has been read before stands behind everything. */
+/* The order in which the rules of a filter are tried. */
 static int
 compare_rules(const void *a, const void *b)
 {
 	const struct config_rule *x = a;
 	const struct config_rule *y = b;
 
-	if (x->repeated != y->repeated)
-		return x->repeated ? 1 : -1;
-	if (x->filter != y->filter)
-		return x->filter < y->filter ? -1 : 1;
 	if (x->rule.direction != y->rule.direction)
 		return x->rule.direction < y->rule.direction ? -1 : 1;
 	return compare_numbers(x->rule.number, y->rule.number);
@@ -211,20 +253,31 @@ create_filter(struct config_reader *r, const struct config_rule *rule)
 	return true;
 }
 
-static void
+/* Of rules by themselves. Returns how many there are whose filter was not loaded. */
+static uint32_t
 look_up_filters(struct config_reader *r)
 {
-	for (uint32_t i = 0; i < r->rules_n; i++)
-		r->rules[i].filter = config_find(r, CONFIG_FILTER, r->rules[i].filter_id);
+	uint32_t missing = 0;
+
+	for (uint32_t i = 0; i < r->rules_n; i++) {
+		struct config_rule *rule = &r->rules[i];
+
+		if (rule->filter < 0)
+			rule->filter = config_find(r, CONFIG_FILTER, rule->filter_id);
+		missing += rule->filter < 0;
+	}
+	return missing;
 }
 
+/* Creates the filters of which only rules were loaded, in the order of their names. */
 static bool
 find_filters(struct config_reader *r)
 {
 	struct config_rule **rules;
 	bool ok = true;
 
-	look_up_filters(r);
+	if (look_up_filters(r) == 0)
+		return true;
 	rules = SORTED(r, r->rules, r->rules_n, compare_filter_ids);
 	if (rules == NULL)
 		return false;
@@ -244,64 +297,82 @@ find_filters(struct config_reader *r)
 static bool
 merge_rules(struct config_reader *r)
 {
-	struct config_rule **rules = SORTED(r, r->rules, r->rules_n, compare_rule_ids);
-	bool ok = rules != NULL;
+	struct conflict conflict = {.id = NULL};
+	struct config_index index = {.slots = NULL};
 	struct config_at child;
 
-	for (uint32_t i = 1; ok && i < r->rules_n; i++) {
-		if (rules[i]->id == NULL || compare_rule_ids(rules[i - 1], rules[i]) != 0)
-			continue;
-		rules[i]->repeated = true;
-		if (same_rule(rules[i - 1], rules[i]))
-			continue;
-		child = config_child(rules[i]->at, "TrafficMirrorFilterRuleId");
-		ok = config_fail(r, &child, "another rule than at %s; keep the one that holds",
-			config_where(r, rules[i - 1]->at).text);
+	if (!start_index(r, &index, r->rules, r->rules_n, sizeof(*r->rules)))
+		return false;
+	for (uint32_t i = 0; i < r->rules_n; i++) {
+		struct config_rule *rule = &r->rules[i];
+		uint32_t before1 = rule->id != NULL ? enter(&index, i) : 0;
+
+		rule->repeated = before1 != 0;
+		if (rule->repeated && !same_rule(&r->rules[before1 - 1], rule))
+			note_conflict(&conflict, rule->id, before1 - 1, i);
 	}
-	free(rules);
-	return ok;
+	free(index.slots);
+	if (conflict.id == NULL)
+		return true;
+	child = config_child(r->rules[conflict.second].at, "TrafficMirrorFilterRuleId");
+	return config_fail(r, &child, "another rule than at %s; keep the one that holds",
+		config_where(r, r->rules[conflict.first].at).text);
 }
 
+/* Sorts the rules of one filter, which mostly are in order, and copies them into it. */
 static bool
-fill_filter(struct config_reader *r, struct config_rule *const *rules, uint32_t n)
+fill_filter(struct config_reader *r, struct config_rule **rules, uint32_t n)
 {
+	struct order order = {.compare = compare_rules};
 	struct ms_filter *filter = &r->config->filters[rules[0]->filter];
+	struct config_at child;
 
 	filter->rules = calloc(n, sizeof(*filter->rules));
 	if (filter->rules == NULL)
 		return config_no_memory(r);
-	for (uint32_t i = 0; i < n; i++)
+	for (uint32_t i = 1; i < n; i++) {
+		if (compare_rules(rules[i - 1], rules[i]) > 0) {
+			qsort_r(rules, n, sizeof(struct config_rule *), compare_pointers, &order);
+			break;
+		}
+	}
+	for (uint32_t i = 0; i < n; i++) {
 		filter->rules[i] = rules[i]->rule;
+		if (i == 0 || compare_rules(rules[i - 1], rules[i]) != 0)
+			continue;
+		child = config_child(rules[i]->at, "RuleNumber");
+		return config_fail(r, &child,
+			"taken by the rule at %s; number the rules of a filter's direction apart",
+			config_where(r, rules[i - 1]->at).text);
+	}
 	filter->rules_n = n;
 	return true;
 }
 
+/* Puts rules with their filters, by counting. */
 static bool
 fill_filters(struct config_reader *r)
 {
-	struct config_rule **rules = SORTED(r, r->rules, r->rules_n, compare_rules);
-	bool ok = rules != NULL;
-	struct config_at child;
+	uint32_t filters_n = r->config->filters_n;
+	struct config_rule **rules = malloc((r->rules_n + 1) * sizeof(*rules));
+	uint32_t *ends = calloc((size_t)filters_n + 1, sizeof(*ends));
+	bool ok = (rules != NULL && ends != NULL) || config_no_memory(r);
 	uint32_t first = 0;
-	uint32_t i;
 
-	for (i = 0; ok && i < r->rules_n && !rules[i]->repeated; i++) {
-		if (i == 0)
-			continue;
-		if (compare_rules(rules[i - 1], rules[i]) == 0) {
-			child = config_child(rules[i]->at, "RuleNumber");
-			ok = config_fail(r, &child,
-				"taken by the rule at %s; number the rules of a filter's "
-				"direction apart",
-				config_where(r, rules[i - 1]->at).text);
-		} else if (rules[i]->filter != rules[first]->filter) {
-			ok = fill_filter(r, &rules[first], i - first);
-			first = i;
-		}
+	/* ends[i + 1]: how many rules filter i has; then where they begin, and last, where they end
+	 */
+	for (uint32_t i = 0; ok && i < r->rules_n; i++)
+		ends[r->rules[i].filter + 1] += !r->rules[i].repeated;
+	for (uint32_t i = 1; ok && i < filters_n; i++)
+		ends[i] += ends[i - 1];
+	for (uint32_t i = 0; ok && i < r->rules_n; i++) {
+		if (!r->rules[i].repeated)
+			rules[ends[r->rules[i].filter]++] = &r->rules[i];
 	}
-	if (ok && i > first)
-		ok = fill_filter(r, &rules[first], i - first);
+	for (uint32_t i = 0; ok && i < filters_n; first = ends[i++])
+		ok = first == ends[i] || fill_filter(r, &rules[first], ends[i] - first);
 	free(rules);
+	free(ends);
 	return ok;
 }
 

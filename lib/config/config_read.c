@@ -232,7 +232,7 @@ end_reader(struct config_reader *r)
 	}
 	for (int kind = 0; kind < CONFIG_KINDS; kind++) {
 		free(r->ids[kind].all);
-		free(r->ids[kind].sorted);
+		free(r->ids[kind].index.slots);
 	}
 	free(r->rules);
 	for (uint32_t i = 0; i < r->texts_n; i++) {
