@@ -9,6 +9,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+
+#define HUGE_PAGE ((size_t)2 << 20)
 
 /* Values within values, as jansson counts them. */
 #define DEPTH_MAX 2048
@@ -16,6 +19,8 @@
 #define DIGITS_MAX 18
 /* Up to so many members a repeated key is looked for as each comes. */
 #define FEW_MEMBERS 64
+/* Bytes of text for each value, in documents as AWS prints them; there may be less. */
+#define VALUE_TEXT 32
 
 struct container {
 	uint32_t index; /* of its value */
@@ -261,6 +266,20 @@ check_many(struct reader *r, struct config_json *object)
 	return ok;
 }
 
+void *
+config_json_room(size_t bytes)
+{
+	void *room;
+
+	if (bytes < 2 * HUGE_PAGE)
+		return malloc(bytes);
+	bytes = (bytes + HUGE_PAGE - 1) & ~(HUGE_PAGE - 1);
+	room = aligned_alloc(HUGE_PAGE, bytes);
+	if (room != NULL)
+		(void)madvise(room, bytes, MADV_HUGEPAGE); /* as well without */
+	return room;
+}
+
 static struct config_json *
 add_value(struct reader *r)
 {
@@ -268,7 +287,7 @@ add_value(struct reader *r)
 	uint32_t room;
 
 	if (r->n == r->room) {
-		room = r->room == 0 ? 64 : r->room + r->room / 2;
+		room = r->room + r->room / 2;
 		grown = room > r->room ? realloc(r->values, room * sizeof(*grown)) : NULL;
 		if (grown == NULL) {
 			fail(r, -ENOMEM);
@@ -385,6 +404,12 @@ config_json_read(struct config_json_document *document, char *text, size_t lengt
 	if (r == NULL)
 		return -ENOMEM;
 	*r = (struct reader){.document = document, .p = text, .end = text + length};
+	r->room = (uint32_t)(length / VALUE_TEXT) + 64;
+	r->values = config_json_room(r->room * sizeof(*r->values));
+	if (r->values == NULL) {
+		free(r);
+		return -ENOMEM;
+	}
 	skip_space(r);
 	do {
 		if (!read_value(r) || !read_ends(r))

@@ -49,6 +49,13 @@ struct config_json_document {
 };
 
 /*
+ * Room for what will be filled from end to end, for free(): on huge pages where it is large and the
+ * system has them, since a page fault for each 4 KiB takes longer than to parse them. NULL: out of
+ * memory.
+ */
+void *config_json_room(size_t bytes);
+
+/*
  * Reads text[0 .. length) and as many as CONFIG_JSON_PAD bytes behind it, which must be 0. The
  * values point into the text, and ends of strings are written into it as they are asked for: it
  * must live as long as they. Returns 0, -ENOMEM, or -EINVAL if it is not JSON or an object has a

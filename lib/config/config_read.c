@@ -45,7 +45,7 @@ static const struct top_key top_keys[] = {
 static int
 read_text(int fd, struct config_text *text)
 {
-	size_t room = 0;
+	size_t room = 1 << 16;
 	struct stat stat;
 	char *grown;
 	ssize_t n;
@@ -53,9 +53,12 @@ read_text(int fd, struct config_text *text)
 	/* a file comes in one piece, and one byte more is asked for to see its end */
 	if (fstat(fd, &stat) == 0 && stat.st_size > 0)
 		room = (size_t)stat.st_size + 1;
+	text->text = config_json_room(room + CONFIG_JSON_PAD);
+	if (text->text == NULL)
+		return ENOMEM;
 	do {
-		if (text->text == NULL || text->length == room) {
-			room = room < 1 << 16 ? 1 << 16 : text->length == room ? room * 2 : room;
+		if (text->length == room) {
+			room *= 2;
 			grown = realloc(text->text, room + CONFIG_JSON_PAD);
 			if (grown == NULL)
 				return ENOMEM;
