@@ -3,6 +3,7 @@
 
 #include <err.h>
 #include <string.h>
+#include <time.h>
 
 #include "compile_report.h"
 #include "own_ports.h"
@@ -80,9 +81,19 @@ fixed_key_changed(const struct ms_config *a, const struct ms_config *b)
 	return same_dedup(&a->dedup, &b->dedup) ? NULL : "Dedup";
 }
 
+static double
+now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
+}
+
 void
 reload(struct sink *sink)
 {
+	double began = now_ms(), read;
 	struct ms_config_error error;
 	struct ms_ruleset *next;
 	struct ms_config *config;
@@ -94,6 +105,7 @@ reload(struct sink *sink)
 		warnx("the configuration was not reloaded; the rules in force stay");
 		return;
 	}
+	read = now_ms();
 	changed = fixed_key_changed(config, sink_config(sink));
 	if (changed != NULL) {
 		warnx("%s: changed, and that takes a restart; the rules in force stay", changed);
@@ -116,6 +128,7 @@ reload(struct sink *sink)
 	pthread_mutex_unlock(&sink->lock);
 	if (rc != 0)
 		warnx("no memory to carry the hits of rules over: they start from 0");
-	warnx("configuration reloaded");
+	warnx("configuration reloaded in %.1f ms: read in %.1f, compiled in %.1f", now_ms() - began,
+		read - began, (double)next->compile_ns / 1e6);
 	compile_report_brief(next, stderr);
 }
