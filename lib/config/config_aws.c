@@ -122,6 +122,7 @@ config_read_rule(struct config_reader *r, const struct config_at *at, void *arg)
 		!config_require(r, at, "RuleAction", ALWAYS_PRINTED) ||
 		!config_choice(r, at, "RuleAction", actions, &action))
 		return false;
+	rule->hash = rule->id != NULL ? config_hash(rule->id) : 0;
 	rule->rule.number = (uint16_t)number;
 	rule->rule.accept = action == 0;
 	return read_rule_match(r, at, &rule->rule);

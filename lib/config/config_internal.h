@@ -96,6 +96,7 @@ struct config_rule {
 	const char *filter_id; /* TrafficMirrorFilterId */
 	struct ms_rule rule;
 	const struct config_at *at;
+	uint32_t hash;  /* of id, taken while it is at hand; 0 without one */
 	int32_t filter; /* index into filters; of a rule by itself -1 until it is linked */
 	bool repeated;  /* the same rule has been read before */
 };
@@ -261,6 +262,8 @@ struct config_target_type {
 extern const struct config_target_type config_target_types[CONFIG_TARGET_TYPES];
 
 /* config_link.c */
+
+uint32_t config_hash(const char *id);
 
 /* Reads the name of an object of a kind, copies it, and enters it into the kind's index. */
 bool

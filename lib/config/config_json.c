@@ -431,6 +431,15 @@ config_json_free(struct config_json_document *document)
 	json_decref(document->decoded);
 }
 
+/* Keys are mostly of 8 to 16 bytes: the first and the last eight cover them. */
+static inline bool
+same_bytes(const char *a, const char *b, size_t n)
+{
+	if (n < 8 || n > 16)
+		return memcmp(a, b, n) == 0;
+	return ((load8(a) ^ load8(b)) | (load8(a + n - 8) ^ load8(b + n - 8))) == 0;
+}
+
 struct config_json *
 config_json_member(const struct config_json *object, const char *key)
 {
@@ -441,7 +450,7 @@ config_json_member(const struct config_json *object, const char *key)
 		return NULL;
 	end = object + object->span;
 	for (const struct config_json *member = object + 1; member < end; member += member->span) {
-		if (member->key_n == n && memcmp(member->key, key, n) == 0)
+		if (member->key_n == n && same_bytes(member->key, key, n))
 			return (struct config_json *)(uintptr_t)member;
 	}
 	return NULL;

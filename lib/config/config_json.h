@@ -93,6 +93,8 @@ config_json_key(struct config_json *value)
 }
 
 /* Runs over the members of an object, or the elements of a list. */
+/* NOLINTBEGIN(bugprone-macro-parentheses): child is declared */
 #define config_json_each(child, parent)                                                   \
 	for (struct config_json *child = (parent) + 1, *end_ = (parent) + (parent)->span; \
 		child < end_; child += child->span)
+/* NOLINTEND(bugprone-macro-parentheses) */

@@ -108,8 +108,8 @@ start_index(struct config_reader *r, struct config_index *index, const void *arr
 	return index->slots != NULL || config_no_memory(r);
 }
 
-static uint32_t
-hash_id(const char *id)
+uint32_t
+config_hash(const char *id)
 {
 	return rte_jhash(id, (uint32_t)strlen(id), 0);
 }
@@ -129,11 +129,9 @@ find_slot(const struct config_index *index, const char *id, uint32_t hash)
 
 /* Enters an element in the place of one before with the same id: that one's number + 1, or 0. */
 static uint32_t
-enter(const struct config_index *index, uint32_t number)
+enter(const struct config_index *index, uint32_t number, uint32_t hash)
 {
-	const char *id = id_of(index, number);
-	uint32_t hash = hash_id(id);
-	struct config_slot *slot = find_slot(index, id, hash);
+	struct config_slot *slot = find_slot(index, id_of(index, number), hash);
 	uint32_t before1 = slot->number1;
 
 	*slot = (struct config_slot){.hash = hash, .number1 = number + 1};
@@ -161,7 +159,7 @@ config_find(const struct config_reader *r, enum config_kind kind, const char *id
 
 	if (id == NULL || ids->n == 0)
 		return -1;
-	return (int32_t)find_slot(&ids->index, id, hash_id(id))->number1 - 1;
+	return (int32_t)find_slot(&ids->index, id, config_hash(id))->number1 - 1;
 }
 
 static bool
@@ -174,7 +172,7 @@ index_names(struct config_reader *r, enum config_kind kind)
 	if (!start_index(r, &ids->index, ids->all, ids->n, sizeof(*ids->all)))
 		return false;
 	for (uint32_t i = 0; i < ids->n; i++) {
-		uint32_t before1 = enter(&ids->index, i);
+		uint32_t before1 = enter(&ids->index, i, config_hash(ids->all[i].id));
 
 		if (before1 != 0)
 			note_conflict(&conflict, ids->all[i].id, before1 - 1, i);
@@ -305,7 +303,7 @@ merge_rules(struct config_reader *r)
 		return false;
 	for (uint32_t i = 0; i < r->rules_n; i++) {
 		struct config_rule *rule = &r->rules[i];
-		uint32_t before1 = rule->id != NULL ? enter(&index, i) : 0;
+		uint32_t before1 = rule->id != NULL ? enter(&index, i, rule->hash) : 0;
 
 		rule->repeated = before1 != 0;
 		if (rule->repeated && !same_rule(&r->rules[before1 - 1], rule))
@@ -319,59 +317,81 @@ merge_rules(struct config_reader *r)
 		config_where(r, r->rules[conflict.first].at).text);
 }
 
+/* By number, in the order of reading if they are equal. */
+static int
+compare_numbered(const void *a, const void *b, void *arg)
+{
+	const struct config_rule *rules = arg;
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+	int c = compare_rules(&rules[x], &rules[y]);
+
+	return c != 0 ? c : compare_numbers(x, y);
+}
+
 /* Sorts the rules of one filter, which mostly are in order, and copies them into it. */
 static bool
-fill_filter(struct config_reader *r, struct config_rule **rules, uint32_t n)
+fill_filter(struct config_reader *r, struct ms_filter *filter, uint32_t *numbers, uint32_t n)
 {
-	struct order order = {.compare = compare_rules};
-	struct ms_filter *filter = &r->config->filters[rules[0]->filter];
+	const struct config_rule *last, *rule;
 	struct config_at child;
 
 	filter->rules = calloc(n, sizeof(*filter->rules));
 	if (filter->rules == NULL)
 		return config_no_memory(r);
 	for (uint32_t i = 1; i < n; i++) {
-		if (compare_rules(rules[i - 1], rules[i]) > 0) {
-			qsort_r(rules, n, sizeof(struct config_rule *), compare_pointers, &order);
+		if (compare_rules(&r->rules[numbers[i - 1]], &r->rules[numbers[i]]) > 0) {
+			qsort_r(numbers, n, sizeof(*numbers), compare_numbered, r->rules);
 			break;
 		}
 	}
 	for (uint32_t i = 0; i < n; i++) {
-		filter->rules[i] = rules[i]->rule;
-		if (i == 0 || compare_rules(rules[i - 1], rules[i]) != 0)
+		rule = &r->rules[numbers[i]];
+		filter->rules[i] = rule->rule;
+		last = i == 0 ? NULL : &r->rules[numbers[i - 1]];
+		if (last == NULL || compare_rules(last, rule) != 0)
 			continue;
-		child = config_child(rules[i]->at, "RuleNumber");
+		child = config_child(rule->at, "RuleNumber");
 		return config_fail(r, &child,
 			"taken by the rule at %s; number the rules of a filter's direction apart",
-			config_where(r, rules[i - 1]->at).text);
+			config_where(r, last->at).text);
 	}
 	filter->rules_n = n;
 	return true;
 }
 
-/* Puts rules with their filters, by counting. */
+/* Sorts the numbers of the rules by filter, by counting: where those of each end, in ends[]. */
+static void
+sort_by_filter(const struct config_reader *r, uint32_t *numbers, uint32_t *ends)
+{
+	for (uint32_t i = 0; i < r->rules_n; i++)
+		ends[r->rules[i].filter + 1] += !r->rules[i].repeated;
+	for (uint32_t i = 1; i < r->config->filters_n; i++)
+		ends[i] += ends[i - 1];
+	/* where they begin so far, and where they end when all have come */
+	for (uint32_t i = 0; i < r->rules_n; i++) {
+		if (!r->rules[i].repeated)
+			numbers[ends[r->rules[i].filter]++] = i;
+	}
+}
+
 static bool
 fill_filters(struct config_reader *r)
 {
-	uint32_t filters_n = r->config->filters_n;
-	struct config_rule **rules = malloc((r->rules_n + 1) * sizeof(*rules));
-	uint32_t *ends = calloc((size_t)filters_n + 1, sizeof(*ends));
-	bool ok = (rules != NULL && ends != NULL) || config_no_memory(r);
+	uint32_t *numbers = calloc((size_t)r->rules_n + 1, sizeof(*numbers));
+	uint32_t *ends = calloc((size_t)r->config->filters_n + 1, sizeof(*ends));
 	uint32_t first = 0;
+	bool ok = true;
 
-	/* ends[i + 1]: how many rules filter i has; then where they begin, and last, where they end
-	 */
-	for (uint32_t i = 0; ok && i < r->rules_n; i++)
-		ends[r->rules[i].filter + 1] += !r->rules[i].repeated;
-	for (uint32_t i = 1; ok && i < filters_n; i++)
-		ends[i] += ends[i - 1];
-	for (uint32_t i = 0; ok && i < r->rules_n; i++) {
-		if (!r->rules[i].repeated)
-			rules[ends[r->rules[i].filter]++] = &r->rules[i];
+	if (numbers == NULL || ends == NULL) {
+		ok = config_no_memory(r);
+		goto out;
 	}
-	for (uint32_t i = 0; ok && i < filters_n; first = ends[i++])
-		ok = first == ends[i] || fill_filter(r, &rules[first], ends[i] - first);
-	free(rules);
+	sort_by_filter(r, numbers, ends);
+	for (uint32_t i = 0; ok && i < r->config->filters_n; first = ends[i++])
+		ok = first == ends[i] ||
+		     fill_filter(r, &r->config->filters[i], &numbers[first], ends[i] - first);
+out:
+	free(numbers);
 	free(ends);
 	return ok;
 }

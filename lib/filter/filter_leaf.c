@@ -163,6 +163,12 @@ ms_leaf_intern(struct ms_leaf_set *set, struct ms_verdict verdict, const struct 
 void
 ms_boxes_firsts(const struct ms_boxes *boxes, const uint64_t *set, uint64_t *firsts)
 {
+	if (boxes->words == 1 && boxes->segments_n == 1) { /* one small filter, the usual case */
+		uint64_t mine = set[0] & boxes->segments[0].mask;
+
+		firsts[0] = mine & -mine;
+		return;
+	}
 	memset(firsts, 0, boxes->words * sizeof(*firsts));
 	for (uint32_t i = 0; i < boxes->segments_n; i++) {
 		uint32_t bit = ms_segment_first(&boxes->segments[i], set);

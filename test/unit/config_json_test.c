@@ -68,8 +68,7 @@ static const char *const good[] = {
 	"{\"\":1,\"a\":{\"a\":[{\"a\":1}]},\"b\":[[],{},[[]]]}",
 	"[\"plain\",\"12345678\",\"1234567\\\"\",\"\\u00e4\\ud83d\\ude00\\n\\/\",\"\xc3\xa4\x7f\"]",
 	"{\"\\u0061b\":1,\"ab2\":2,\"\xe2\x82\xac\":3}",
-	"{\"RuleNumber\": 100,\n    \"Tags\": [\n        {\n            \"Key\": \"Name\"\n        "
-	"}\n    ]\n}",
+	"{\"Number\": 100,\n    \"Tags\": [\n        {\n            \"a\": 1\n        }\n    ]\n}",
 };
 
 static const char *const bad[] = {
