@@ -7,8 +7,6 @@
  */
 #include "config/config_internal.h"
 
-#include <rte_jhash.h>
-
 #include <stdlib.h>
 #include <string.h>
 
@@ -108,10 +106,15 @@ start_index(struct config_reader *r, struct config_index *index, const void *arr
 	return index->slots != NULL || config_no_memory(r);
 }
 
+/* FNV-1a */
 uint32_t
 config_hash(const char *id)
 {
-	return rte_jhash(id, (uint32_t)strlen(id), 0);
+	uint64_t h = UINT64_C(0xcbf29ce484222325);
+
+	for (; *id != '\0'; id++)
+		h = (h ^ (unsigned char)*id) * UINT64_C(0x100000001b3);
+	return (uint32_t)(h ^ h >> 32);
 }
 
 /* The place of an id; free if no element has it. */
