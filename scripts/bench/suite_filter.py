@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""
+The classifier by itself, with the programs of test/bench/.
+
+    filter.acl.*    keys a second in one filter of so many rules, bursts of 32; baseline: rte_acl
+                    with the same rules and keys, the fastest of its algorithms on this processor
+    filter.many.*   ns a frame through decapsulation, session, headers and filter, with so many
+                    sessions, each with a filter of ten rules of its own; baseline: one of them
+    session.many.*  the same with so many sessions and one filter; baseline: 8 sessions
+    memory.*        bytes of all tables of so many sessions and filters
+"""
+
+import json
+import subprocess
+
+import bench
+
+ACL = {10: 3, 100: 3, 1000: 5, 8000: 5}
+FILTERS = {100: 1.5, 10000: 3}
+SESSIONS = {1000: 1.5, 100000: 3}
+
+
+def run(place, program, *arguments):
+    """What a program of test/bench says of itself."""
+    command = [str(place.folder / "build/test/bench" / program), *bench.eal("ms-bench-filter")]
+    command += ["--main-lcore", "1", "--force-max-simd-bitwidth=512", "--log-level=error", "--"]
+    command += [*map(str, arguments), str(bench.SECONDS)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise bench.Failed(f"{program} ends with {done.returncode}: {done.stderr[-500:]}")
+    return json.loads(done.stdout)
+
+
+def acl(rules, target):
+    def row(place):
+        def keys(which):
+            return run(place, "acl_bench", rules, which)["keys_per_second"]
+
+        return bench.compare(
+            f"filter.acl.{rules}",
+            lambda: keys("ours"),
+            lambda: keys("rte_acl"),
+            ("Mkeys/s", 1e6),
+            "rte_acl",
+            target,
+        )
+
+    return row
+
+
+def frame(place, what, n):
+    return run(place, "path_bench", what, n)["ns"]
+
+
+def one(name, what, n):
+    """What the others are held against, by itself."""
+    return lambda place: bench.measure(name, lambda: frame(place, what, n), ("ns", 1), None)
+
+
+def many(name, what, n, base, target):
+    return lambda place: bench.compare(
+        name,
+        lambda: frame(place, what, n),
+        lambda: frame(place, what, base),
+        ("ns", 1),
+        f"{base} of them",
+        target,
+        at_most=True,
+    )
+
+
+def memory(n, target):
+    return lambda place: bench.measure(
+        f"memory.{n}",
+        lambda: run(place, "path_bench", "filters", n)["bytes"],
+        ("MiB", 1 << 20),
+        target,
+    )
+
+
+def rows():
+    yield from (acl(n, target) for n, target in ACL.items())
+    yield one("filter.many.1", "filters", 1)
+    yield from (many(f"filter.many.{n}", "filters", n, 1, t) for n, t in FILTERS.items())
+    yield one("session.many.8", "sessions", 8)
+    yield from (many(f"session.many.{n}", "sessions", n, 8, t) for n, t in SESSIONS.items())
+    yield memory(10000, 64)
+
+
+ROWS = list(rows())

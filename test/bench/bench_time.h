@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Time around a burst, in cycles of the TSC, and what taking it costs. After rte_eal_init(). */
+#pragma once
+
+#include <stdint.h>
+
+#include <rte_cycles.h>
+
+/* Nothing from before the one, and all from before the other, is in between. */
+static inline uint64_t
+bench_start(void)
+{
+	uint64_t tsc;
+
+	__asm__ volatile("lfence" ::: "memory");
+	tsc = rte_rdtsc();
+	__asm__ volatile("lfence" ::: "memory");
+	return tsc;
+}
+
+static inline uint64_t
+bench_end(void)
+{
+	__asm__ volatile("lfence" ::: "memory");
+	return rte_rdtsc();
+}
+
+/* Cycles that an empty burst seems to take. */
+static inline double
+bench_overhead(void)
+{
+	uint64_t least = UINT64_MAX;
+
+	for (unsigned int i = 0; i < 10000; i++) {
+		uint64_t start = bench_start(), took = bench_end() - start;
+
+		if (took < least)
+			least = took;
+	}
+	return (double)least;
+}
+
+static inline double
+bench_seconds(uint64_t cycles)
+{
+	return (double)cycles / (double)rte_get_tsc_hz();
+}
+
+static inline uint64_t
+bench_cycles(double seconds)
+{
+	return (uint64_t)(seconds * (double)rte_get_tsc_hz());
+}
