@@ -47,6 +47,13 @@ compile_table(struct compiler *c, struct ms_image *image, uint8_t direction, uin
 		return false;
 	if (family == MS_FAMILY_NONE || boxes.n == 0)
 		return compile_constant(c, image, &boxes);
+	if (c->layout == MS_LAYOUT_AUTO && family == MS_FAMILY_V4 && boxes.segments_n == 1) {
+		if (ms_rows_make(image, &c->leaves, &boxes, c->budget))
+			return true;
+		if (c->arena.error != -EFBIG)
+			return false;
+		c->arena.error = 0;
+	}
 	for (unsigned int i = 0; i < MS_FIELDS; i++)
 		if (!ms_index_make(&index[i], &c->arena, &boxes, i))
 			return false;

@@ -8,6 +8,7 @@
  *                     its class: the set of the boxes that it meets
  *   filter_cross.c    indices -> cross-product tables, or
  *   filter_bits.c     indices -> rows of bits
+ *   filter_rows.c     boxes -> blocks of rows, and trees over them; needs no indices
  *   filter_image.c    the finished bytes of a table and what stands in it
  *   filter_compile.c  decides between the layouts and puts the tables together
  *
@@ -258,6 +259,9 @@ bool ms_cross_make(struct ms_image *image, struct ms_leaf_set *leaves, const str
 	const struct ms_index index[MS_FIELDS], size_t budget);
 bool ms_bits_make(struct ms_image *image, struct ms_leaf_set *leaves, const struct ms_boxes *boxes,
 	const struct ms_index index[MS_FIELDS]);
+/* Rows of IPv4, from boxes of one filter. The budget is for every 16 of them. */
+bool ms_rows_make(struct ms_image *image, struct ms_leaf_set *leaves, const struct ms_boxes *boxes,
+	size_t budget);
 
 /* Write the image of a table: cross product, small or wide, or bit sets (head: all but offsets). */
 bool ms_image_small(struct ms_image *image, struct ms_arena *arena, const struct ms_cross *cross,

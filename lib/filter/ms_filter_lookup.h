@@ -15,6 +15,11 @@
  * port][destination port][protocol] a class of the rest, and t3 of both the leaf. In the bit-set
  * layout a class has a row of bits, one for each rule, and the first bit that stands in all five
  * rows is the rule that decides.
+ *
+ * IPv4 in one filter, the usual case, needs none of this: 8 or 16 rules stand side by side, field
+ * by field, and all are compared with a key at once; the first that matches decides. For more rules
+ * bits of the key lead down a tree to such a block, in up to three trees, and the first of what
+ * they find decides.
  */
 #pragma once
 
@@ -46,6 +51,11 @@ enum ms_table_kind {
 	/* Cross layout of any size, 16-bit classes and leaves. */
 	MS_TABLE_V4_WIDE,
 	MS_TABLE_V6_WIDE,
+	/* Rules compared one and all: at most 8 or 16, and of any number in a tree of such blocks.
+	 */
+	MS_TABLE_V4_ROWS_8,
+	MS_TABLE_V4_ROWS_16,
+	MS_TABLE_V4_TREE,
 	/* Bit-set layout. */
 	MS_TABLE_V4_BITS,
 	MS_TABLE_V6_BITS,
@@ -142,6 +152,88 @@ struct ms_bits {
 	uint32_t no_rule; /* leaf of a filter where no rule matches */
 	uint32_t always;  /* outputs of routes without a filter */
 	uint32_t fate;    /* if the session accepts, and no route has a rule for the frame */
+};
+
+/* What a row leads to. */
+struct ms_result {
+	uint32_t outputs;
+	uint32_t leaf:24; /* in the policy */
+	uint32_t fate:8;
+};
+static_assert(sizeof(struct ms_result) == 8, "eight a cache line");
+
+/*
+ * Up to 16 rules of IPv4, in the order of trying. A row matches if src and dst are equal under
+ * their masks, the ports are at most span above the first one, and protocol and has, as the number
+ * that stands in the key, are equal under their mask. Rows that stand for nothing match nothing.
+ */
+struct ms_rows_16 {
+	uint32_t src[16];
+	uint32_t src_mask[16];
+	uint32_t dst[16];
+	uint32_t dst_mask[16];
+	uint16_t sport[16];
+	uint16_t sport_span[16];
+	uint16_t dport[16];
+	uint16_t dport_span[16];
+	uint16_t traits[16]; /* of ms_key_traits() */
+	uint16_t traits_mask[16];
+};
+
+struct ms_rows_8 {
+	uint32_t src[8];
+	uint32_t src_mask[8];
+	uint32_t dst[8];
+	uint32_t dst_mask[8];
+	uint16_t sport[8];
+	uint16_t sport_span[8];
+	uint16_t dport[8];
+	uint16_t dport_span[8];
+	uint16_t traits[8];
+	uint16_t traits_mask[8];
+};
+
+/* MS_TABLE_V4_ROWS_8 and _16: the results of all rows, and behind them that of none. */
+struct ms_table_rows_8 {
+	struct ms_rows_8 rows;
+	struct ms_result results[9];
+};
+struct ms_table_rows_16 {
+	struct ms_rows_16 rows;
+	struct ms_result results[17];
+};
+
+/* A block of a tree, on cache lines of its own. */
+struct ms_block {
+	struct ms_rows_16 rows;
+	uint16_t rank[17]; /* of each row's result among all, and of none */
+	uint16_t more;     /* the next block goes on where this one ends */
+	uint16_t reserved[14];
+};
+static_assert(sizeof(struct ms_block) == 512, "blocks begin on a cache line");
+
+/*
+ * A node of a tree: (the 32-bit word at `word` of the key >> shift) & mask tells the child, counted
+ * from `child`. Below the last level child is the number of a block.
+ */
+struct ms_cut {
+	uint32_t child;
+	uint16_t mask;
+	uint8_t word;
+	uint8_t shift;
+};
+
+#define MS_TREES_MAX 3
+
+/* MS_TABLE_V4_TREE. Every way down a tree has the same number of steps. */
+struct ms_trees {
+	uint32_t trees_n;
+	uint32_t root[MS_TREES_MAX]; /* number of a cut */
+	uint32_t depth[MS_TREES_MAX];
+	uint32_t cuts;    /* offsets from the table */
+	uint32_t blocks;  /* at a multiple of 64 */
+	uint32_t results; /* by rank */
+	uint32_t reserved[6];
 };
 
 /* What a lookup finds. */
@@ -451,6 +543,91 @@ ms_leaf_found(const struct ms_policy *policy, uint32_t leaf, ms_counter *leaf_hi
 	};
 }
 
+/* Protocol and has of a key as the rows have them; in the same order in which they stand there. */
+static inline uint16_t
+ms_key_traits(const struct ms_key *key)
+{
+	static_assert(offsetof(struct ms_key, has) == offsetof(struct ms_key, proto) + 1,
+		"they are read as one");
+	return (uint16_t)(key->proto | key->has << 8);
+}
+
+/* The first row that matches, n if none does: one by one. n is a constant, 8 or 16. */
+static inline uint32_t
+ms_rows_first(const uint8_t *rows, const struct ms_key *key, unsigned int n)
+{
+	const uint32_t *src = (const uint32_t *)rows, *dst = src + 2 * (size_t)n;
+	const uint16_t *sport = (const uint16_t *)(dst + 2 * (size_t)n);
+	const uint16_t *dport = sport + 2 * (size_t)n, *traits = dport + 2 * (size_t)n;
+	uint32_t i;
+
+	for (i = 0; i < n; i++)
+		if ((((uint32_t)key->src.lo ^ src[i]) & src[n + i]) == 0 &&
+			(((uint32_t)key->dst.lo ^ dst[i]) & dst[n + i]) == 0 &&
+			(uint16_t)(key->sport - sport[i]) <= sport[n + i] &&
+			(uint16_t)(key->dport - dport[i]) <= dport[n + i] &&
+			((ms_key_traits(key) ^ traits[i]) & traits[n + i]) == 0)
+			break;
+	return i;
+}
+
+/* The word of a key that a cut looks at. */
+static inline uint32_t
+ms_cut_word(const struct ms_cut *cut, const struct ms_key *key)
+{
+	uint32_t word;
+
+	memcpy(&word, (const uint8_t *)key + cut->word, sizeof(word));
+	return word;
+}
+
+/* The block of a tree for a key. */
+static inline const struct ms_block *
+ms_tree_block(const uint8_t *table, unsigned int tree, const struct ms_key *key)
+{
+	const struct ms_trees *t = (const struct ms_trees *)table;
+	const struct ms_cut *cuts = (const struct ms_cut *)(table + t->cuts);
+	const struct ms_cut *cut = &cuts[t->root[tree]];
+
+	for (uint32_t i = 0; i < t->depth[tree]; i++)
+		cut = &cuts[cut->child + (ms_cut_word(cut, key) >> cut->shift & cut->mask)];
+	return (const struct ms_block *)(table + t->blocks) + cut->child;
+}
+
+/* The result of the first rule of a tree table that matches. */
+static inline const struct ms_result *
+ms_tree_lookup(const uint8_t *table, const struct ms_key *key)
+{
+	const struct ms_trees *t = (const struct ms_trees *)table;
+	uint32_t least = UINT16_MAX;
+
+	for (uint32_t i = 0; i < t->trees_n; i++) {
+		const struct ms_block *block = ms_tree_block(table, i, key);
+		uint32_t row = ms_rows_first((const uint8_t *)&block->rows, key, 16);
+
+		while (row == 16 && block->more != 0) {
+			block++;
+			row = ms_rows_first((const uint8_t *)&block->rows, key, 16);
+		}
+		if (block->rank[row] < least)
+			least = block->rank[row];
+	}
+	return (const struct ms_result *)(table + t->results) + least;
+}
+
+/* What a row's result stands for; counts it. */
+static inline struct ms_found
+ms_result_found(
+	const struct ms_policy *policy, const struct ms_result *result, ms_counter *leaf_hits)
+{
+	ms_count_add(&leaf_hits[policy->leaf_base + result->leaf], 1);
+	return (struct ms_found){
+		.outputs = result->outputs,
+		.leaf = policy->leaf_base + result->leaf,
+		.fate = (uint8_t)result->fate,
+	};
+}
+
 /* Looks a key up in the table that `ref`, an element of policy->tables, refers to. */
 static inline struct ms_found
 ms_table_lookup(const struct ms_policy *policy, uint32_t ref, const struct ms_key *key,
@@ -487,6 +664,16 @@ ms_table_lookup(const struct ms_policy *policy, uint32_t ref, const struct ms_ke
 	case MS_TABLE_V6_WIDE:
 		leaf = *ms_wide_leaf(t, ms_wide_cells(t, key, true));
 		break;
+	case MS_TABLE_V4_ROWS_8:
+		return ms_result_found(policy,
+			&((const struct ms_table_rows_8 *)t)->results[ms_rows_first(t, key, 8)],
+			leaf_hits);
+	case MS_TABLE_V4_ROWS_16:
+		return ms_result_found(policy,
+			&((const struct ms_table_rows_16 *)t)->results[ms_rows_first(t, key, 16)],
+			leaf_hits);
+	case MS_TABLE_V4_TREE:
+		return ms_result_found(policy, ms_tree_lookup(t, key), leaf_hits);
 	case MS_TABLE_V4_BITS:
 		return ms_bits_lookup(policy, t, key, false, leaf_hits);
 	case MS_TABLE_V6_BITS:
@@ -540,3 +727,15 @@ ms_filter_lookup(const uint8_t *base, uint32_t policy, const struct ms_key *key,
  */
 void
 ms_filter_burst(const uint8_t *base, struct ms_packet *packets, uint16_t n, ms_counter *leaf_hits);
+
+/* What ms_filter_burst() is made of: the same for several processors. It takes the best. */
+enum ms_filter_code {
+	MS_FILTER_PLAIN, /* that which all is compiled for */
+	MS_FILTER_AVX2,
+	MS_FILTER_AVX512,
+	MS_FILTER_CODES
+};
+
+/* ms_filter_burst() in one of them; NULL if this processor cannot run it. For tests. Any thread. */
+void (*ms_filter_burst_code(enum ms_filter_code code))(
+	const uint8_t *base, struct ms_packet *packets, uint16_t n, ms_counter *leaf_hits);

@@ -246,21 +246,25 @@ check(struct bench *b)
 	return true;
 }
 
-/* Cycles a key, over all keys again and again. */
+/* Cycles a key: the median of laps over all keys. */
 static double
 measure(struct bench *b, uint64_t (*ask)(struct bench *b, uint32_t at, uint32_t *results),
 	double seconds)
 {
-	uint64_t end = rte_rdtsc() + bench_cycles(seconds), cycles = 0, bursts = 0;
+	static double laps[BENCH_LAPS_MAX];
+	uint64_t end = rte_rdtsc() + bench_cycles(seconds);
+	unsigned int n = 0;
 
 	for (uint32_t at = 0; at < KEYS; at += BURST)
 		ask(b, at, NULL);
 	do {
+		uint64_t cycles = 0;
+
 		for (uint32_t at = 0; at < KEYS; at += BURST)
 			cycles += ask(b, at, NULL);
-		bursts += KEYS / BURST;
-	} while (rte_rdtsc() < end);
-	return ((double)cycles / (double)bursts - bench_overhead()) / BURST;
+		laps[n++] = (double)cycles;
+	} while (n < BENCH_LAPS_MAX && rte_rdtsc() < end);
+	return bench_median(laps, n) / KEYS - bench_overhead() / BURST;
 }
 
 /* The fastest algorithm here. */

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <stdint.h>
+#include <stdlib.h>
 
 #include <rte_cycles.h>
 
@@ -38,6 +39,24 @@ bench_overhead(void)
 			least = took;
 	}
 	return (double)least;
+}
+
+#define BENCH_LAPS_MAX 4096
+
+static inline int
+bench_compare(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* The median: a neighbour who takes the processor for a while does not count. */
+static inline double
+bench_median(double *laps, unsigned int n)
+{
+	qsort(laps, n, sizeof(*laps), bench_compare);
+	return laps[n / 2];
 }
 
 static inline double

@@ -264,21 +264,26 @@ burst(struct bench *b, struct rte_mbuf **mbufs)
 	return cycles;
 }
 
+/* Cycles a frame: the median of laps over all mbufs. */
 static double
 measure(struct bench *b, double seconds)
 {
+	static double laps[BENCH_LAPS_MAX];
 	uint64_t now = rte_rdtsc(), warm = now + bench_cycles(seconds / 4);
-	uint64_t end = now + bench_cycles(seconds), cycles = 0, bursts = 0;
+	uint64_t end = now + bench_cycles(seconds);
+	unsigned int n = 0;
 
 	while (rte_rdtsc() < warm)
 		for (unsigned int at = 0; at < MBUFS; at += MS_BURST)
 			burst(b, &b->mbufs[at]);
 	do {
+		uint64_t cycles = 0;
+
 		for (unsigned int at = 0; at < MBUFS; at += MS_BURST)
 			cycles += burst(b, &b->mbufs[at]);
-		bursts += MBUFS / MS_BURST;
-	} while (rte_rdtsc() < end);
-	return ((double)cycles / (double)bursts - bench_overhead()) / MS_BURST;
+		laps[n++] = (double)cycles;
+	} while (n < BENCH_LAPS_MAX && rte_rdtsc() < end);
+	return bench_median(laps, n) / MBUFS - bench_overhead() / MS_BURST;
 }
 
 /* All that a ruleset takes beside its configuration. */
@@ -299,6 +304,8 @@ main(int argc, char **argv)
 	int eal = rte_eal_init(argc, argv);
 	double seconds, cycles;
 	bool filters;
+
+	static_assert(MBUFS % MS_BURST == 0, "laps of whole bursts");
 
 	if (eal < 0)
 		return 2;

@@ -650,6 +650,12 @@ kind_of(const struct compiled *c, uint8_t direction, uint8_t family)
 	return ms_policy_table(policy, direction, family) & MS_TABLE_KIND;
 }
 
+static bool
+is_rows(uint8_t kind)
+{
+	return kind >= MS_TABLE_V4_ROWS_8 && kind <= MS_TABLE_V4_TREE;
+}
+
 static void
 test_budget_and_layout(void **state)
 {
@@ -661,8 +667,11 @@ test_budget_and_layout(void **state)
 
 	(void)state;
 	fill_typical(rules);
-	compile(&c, &policy, MS_LAYOUT_AUTO);
+	compile(&c, &policy, MS_LAYOUT_CROSS);
 	assert_int_equal(kind_of(&c, INGRESS, MS_FAMILY_V4), MS_TABLE_V4_32);
+	compiled_free(&c);
+	compile(&c, &policy, MS_LAYOUT_AUTO);
+	assert_true(is_rows(kind_of(&c, INGRESS, MS_FAMILY_V4)));
 	assert_int_equal(kind_of(&c, INGRESS, MS_FAMILY_V6), MS_TABLE_CONST);
 	assert_int_equal(kind_of(&c, INGRESS, MS_FAMILY_NONE), MS_TABLE_CONST);
 	compiled_free(&c);

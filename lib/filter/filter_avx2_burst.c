@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Bursts of lookups, compiled for AVX2. */
+#include "filter/filter_burst_lookup.h"
+
+#include "filter/filter_burst_codes.h"
+
+void
+ms_filter_burst_avx2(
+	const uint8_t *base, struct ms_packet *packets, uint16_t n, ms_counter *leaf_hits)
+{
+	burst_lookup(base, packets, n, leaf_hits);
+}
