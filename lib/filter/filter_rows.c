@@ -19,8 +19,9 @@
 #define TABLE_ROWS  16 /* most of a table that is one block */
 #define BLOCK_ROWS  16
 #define DEPTH_MAX   3
-#define CUT_BITS    10 /* most bits of one step */
-#define WIDE_PREFIX 8  /* up to this length a prefix leaves the address open */
+#define CUT_BITS    10             /* most bits of one step */
+#define ROW_BYTES   ((size_t)2048) /* most of a tree, for each of its rows */
+#define WIDE_PREFIX 8              /* up to this length a prefix leaves the address open */
 
 /* What things cost at run time, in cycles or so: to compare trees, nothing else. */
 #define COST_TREE  3.0
@@ -639,7 +640,8 @@ build_forest(struct forest *forest, const struct rows *rows, bool parted)
 }
 
 static bool
-image_forest(struct ms_image *image, const struct forest *forest, const struct ms_result *results)
+image_forest(struct ms_image *image, struct ms_arena *arena, const struct forest *forest,
+	const struct ms_result *results)
 {
 	size_t cuts = forest->cuts.n * sizeof(struct ms_cut);
 	size_t blocks = forest->blocks.n * sizeof(struct ms_block);
@@ -649,7 +651,7 @@ image_forest(struct ms_image *image, const struct forest *forest, const struct m
 	uint8_t *bytes;
 
 	if (size > UINT32_MAX) {
-		forest->arena->error = -EFBIG;
+		arena->error = -EFBIG;
 		return false;
 	}
 	t.blocks = sizeof(t);
@@ -657,7 +659,7 @@ image_forest(struct ms_image *image, const struct forest *forest, const struct m
 	t.results = t.cuts + (uint32_t)cuts;
 	memcpy(t.root, forest->root, sizeof(t.root));
 	memcpy(t.depth, forest->depth, sizeof(t.depth));
-	bytes = ms_arena_get(forest->arena, size, 1);
+	bytes = ms_arena_get(arena, size, 1);
 	if (bytes == NULL)
 		return false;
 	memcpy(bytes, &t, sizeof(t));
@@ -697,11 +699,31 @@ choose_forest(const struct rows *rows, size_t budget, uint16_t none)
 	return best;
 }
 
+/*
+ * A table of trees. They are tried out in an arena of their own, so that what was in vain does not
+ * count as memory of the compilation.
+ */
+static bool
+make_trees(struct ms_image *image, struct ms_leaf_set *leaves, const struct ms_boxes *boxes,
+	const struct rows *rows, size_t budget)
+{
+	struct ms_arena scratch = {0};
+	const struct rows tried = {.arena = &scratch, .row = rows->row, .n = rows->n};
+	const struct forest *forest =
+		choose_forest(&tried, budget * (1 + rows->n / BLOCK_ROWS), (uint16_t)boxes->n);
+	const struct ms_result *results = forest != NULL ? results_make(leaves, boxes) : NULL;
+	bool made = results != NULL && image_forest(image, leaves->arena, forest, results);
+
+	if (forest == NULL)
+		leaves->arena->error = scratch.error;
+	ms_arena_free(&scratch);
+	return made;
+}
+
 bool
 ms_rows_make(struct ms_image *image, struct ms_leaf_set *leaves, const struct ms_boxes *boxes,
 	size_t budget)
 {
-	const struct forest *forest = NULL;
 	const struct ms_result *results;
 	struct rows rows;
 
@@ -711,17 +733,11 @@ ms_rows_make(struct ms_image *image, struct ms_leaf_set *leaves, const struct ms
 	}
 	if (!rows_make(&rows, leaves->arena, boxes))
 		return false;
-	if (rows.n > TABLE_ROWS) {
-		forest = choose_forest(
-			&rows, budget * (1 + rows.n / BLOCK_ROWS), (uint16_t)boxes->n);
-		if (forest == NULL)
-			return false;
-	}
+	if (rows.n > BLOCK_ROWS)
+		return make_trees(image, leaves, boxes, &rows, budget);
 	results = results_make(leaves, boxes);
 	if (results == NULL)
 		return false;
-	if (forest != NULL)
-		return image_forest(image, forest, results);
 	if (rows.n == 1 && rows.row[0].traits_mask == 0) {
 		*image = (struct ms_image){.kind = MS_TABLE_CONST, .leaf = results[0].leaf};
 		return true;
