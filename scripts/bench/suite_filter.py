@@ -7,7 +7,6 @@ The classifier by itself, with the programs of test/bench/.
     filter.many.*   ns a frame through decapsulation, session, headers and filter, with so many
                     sessions, each with a filter of ten rules of its own; baseline: one of them
     session.many.*  the same with so many sessions and one filter; baseline: 8 sessions
-    memory.*        bytes of all tables of so many sessions and filters
 """
 
 import json
@@ -69,22 +68,15 @@ def many(name, what, n, base, target):
     )
 
 
-def memory(n, target):
-    return lambda place: bench.measure(
-        f"memory.{n}",
-        lambda: run(place, "path_bench", "filters", n)["bytes"],
-        ("MiB", 1 << 20),
-        target,
-    )
-
-
 def rows():
-    yield from (acl(n, target) for n, target in ACL.items())
-    yield one("filter.many.1", "filters", 1)
-    yield from (many(f"filter.many.{n}", "filters", n, 1, t) for n, t in FILTERS.items())
-    yield one("session.many.8", "sessions", 8)
-    yield from (many(f"session.many.{n}", "sessions", n, 8, t) for n, t in SESSIONS.items())
-    yield memory(10000, 64)
+    for n, target in ACL.items():
+        yield f"filter.acl.{n}", acl(n, target)
+    yield "filter.many.1", one("filter.many.1", "filters", 1)
+    for n, target in FILTERS.items():
+        yield f"filter.many.{n}", many(f"filter.many.{n}", "filters", n, 1, target)
+    yield "session.many.8", one("session.many.8", "sessions", 8)
+    for n, target in SESSIONS.items():
+        yield f"session.many.{n}", many(f"session.many.{n}", "sessions", n, 8, target)
 
 
-ROWS = list(rows())
+ROWS = [bench.named(name, function) for name, function in rows()]
