@@ -181,11 +181,13 @@ hand_over(struct sink_rx *rx, struct outcome *out)
 	uint16_t left =
 		ms_dispatch_burst(rx->dispatch, rx->burst.frames, rx->burst.hashes, out->frames_n);
 
+	ms_stages_end(&rx->stages, MS_STAGE_DISPATCH, out->frames_n);
 	while (left > 0 && rx->wait) {
 		ms_dispatch_reclaim(rx->dispatch);
 		rte_pause();
 		left = ms_dispatch_retry(rx->dispatch);
 	}
+	ms_stages_end(&rx->stages, MS_STAGE_RING, out->frames_n);
 	if (left == 0)
 		return;
 	left = ms_dispatch_give_up(rx->dispatch, rx->burst.frames);

@@ -6,6 +6,7 @@
 
 #include <rte_errno.h>
 #include <rte_malloc.h>
+#include <rte_vect.h>
 
 #include "packet/ms_wire.h"
 
@@ -54,22 +55,30 @@ masks_init(struct ms_flow_table *table, rte_be16_t vxlan_port)
 	tell(table, 73, 1); /* protocol */
 }
 
+#if defined(RTE_ARCH_X86_64)
+static bool
+has_avx512(void)
+{
+	return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw");
+}
+#endif
+
 /* NULL if this processor has no such vectors. */
 static flow_recall *
 choose(enum ms_flow_vectors vectors)
 {
+	const uint16_t bits = rte_vect_get_max_simd_bitwidth();
+
 	switch (vectors) {
 #if defined(RTE_ARCH_X86_64)
 	case MS_FLOW_BEST:
-		if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw"))
+		if (bits >= RTE_VECT_SIMD_512 && has_avx512())
 			return flow_recall_avx512;
-		if (__builtin_cpu_supports("avx2"))
+		if (bits >= RTE_VECT_SIMD_256 && __builtin_cpu_supports("avx2"))
 			return flow_recall_avx2;
 		break;
 	case MS_FLOW_AVX512:
-		if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw"))
-			return NULL;
-		return flow_recall_avx512;
+		return has_avx512() ? flow_recall_avx512 : NULL;
 	case MS_FLOW_AVX2:
 		return __builtin_cpu_supports("avx2") ? flow_recall_avx2 : NULL;
 #else

@@ -33,7 +33,10 @@ struct ms_recalled {
 	uint64_t rejected;         /* set of those whose fate is not MS_FATE_NONE */
 };
 
-/* How headers are compared; what is not there in this processor can't be had. */
+/*
+ * How headers are compared; what is not there in this processor can't be had. MS_FLOW_BEST keeps to
+ * the EAL's --force-max-simd-bitwidth, which is 256 if nobody says otherwise.
+ */
 enum ms_flow_vectors { MS_FLOW_SCALAR, MS_FLOW_AVX2, MS_FLOW_AVX512, MS_FLOW_BEST };
 
 struct ms_flow_options {

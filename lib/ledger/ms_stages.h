@@ -24,8 +24,8 @@
 	X(PARSE, parse, "inner headers, hash and direction")                   \
 	X(FILTER, filter, "policies")                                          \
 	X(SETTLE, settle, "fates and counters; learns flows")                  \
-	X(DISPATCH, dispatch, "parts a burst by worker")                       \
-	X(RING, ring, "puts frames into rings, with the wait for room")        \
+	X(DISPATCH, dispatch, "puts frames into the rings of their workers")   \
+	X(RING, ring, "waits for room in rings, if it does")                   \
 	X(WORKER, worker, "takes frames out of rings, polls that gave frames") \
 	X(DEDUP, dedup, "looks for duplicates")                                \
 	X(OUTPUT, output, "copies, sends, counts frames")                      \
