@@ -6,8 +6,6 @@
 
 #include <rte_ring_elem.h>
 
-#include "packet/ms_mbuf.h"
-
 /* Mbufs taken back from one worker at a time. */
 #define RECLAIM 256
 
@@ -70,7 +68,7 @@ ms_dispatch_reclaim(struct ms_dispatch *dispatch)
 			dispatch->rings[w].back, (void **)mbufs, RECLAIM, NULL);
 
 		if (n > 0)
-			ms_mbuf_free_bulk(mbufs, n);
+			rte_pktmbuf_free_bulk(mbufs, n);
 		sum += n;
 	}
 	return sum;
