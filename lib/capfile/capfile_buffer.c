@@ -76,26 +76,13 @@ have_buffer(struct ms_capfile *file)
 	return ms_capfile_free(file) > 0 || (file->wait && wait_for_buffer(file));
 }
 
-/*
- * A free buffer, which there is: of these the one that came back last, whose lines are still in a
- * cache. So a writer that keeps up lets two or three of them go round, and not all.
- */
-static struct ms_capfile_buffer *
-pop_buffer(struct ms_capfile *file)
-{
-	uint64_t done = atomic_load_explicit(&file->done, memory_order_acquire);
-
-	for (; file->got != done; file->got++)
-		file->stack[file->got - file->taken] = file->given[file->got % file->buffers_n];
-	return &file->buffers[file->stack[file->got - ++file->taken]];
-}
-
 /* Takes a free buffer, which there is, for the current stream. */
 static void
 take_buffer(struct ms_capfile *file)
 {
 	struct ms_capfile_stream *stream = file->stream;
-	struct ms_capfile_buffer *buffer = pop_buffer(file);
+	struct ms_capfile_buffer *buffer =
+		&file->buffers[file->given[file->taken++ % file->buffers_n]];
 
 	buffer->lead = stream->lead;
 	buffer->last = false;
@@ -105,21 +92,6 @@ take_buffer(struct ms_capfile *file)
 	stream->cursor.end = stream->cursor.at;
 	stream->cursor.frames = 0;
 	stream->cursor.payload = 0;
-}
-
-/*
- * Lets the writer know of a buffer. A call of the kernel, and more so what it takes to wake a
- * thread on another processor, costs as much as to fill a good part of the buffer; so one that
- * dozes is left alone while there are buffers enough.
- */
-static void
-notify(struct ms_capfile *file)
-{
-	enum ms_capfile_rest rest = atomic_load_explicit(&file->rest, memory_order_seq_cst);
-
-	if (rest == MS_CAPFILE_SLEEPS ||
-		(rest == MS_CAPFILE_DOZES && ms_capfile_free(file) <= file->buffers_n / 2))
-		ms_capfile_wake(file);
 }
 
 void
@@ -149,8 +121,8 @@ ms_capfile_hand_over(struct ms_capfile *file)
 	if (file->aligned)
 		stream->lead = (buffer->lead + buffer->bytes) % MS_CAPFILE_ALIGN;
 	file->handed[filled % file->buffers_n] = buffer - file->buffers;
-	atomic_store_explicit(&file->filled, filled + 1, memory_order_seq_cst);
-	notify(file);
+	atomic_store_explicit(&file->filled, filled + 1, memory_order_release);
+	ms_capfile_wake(file);
 }
 
 void

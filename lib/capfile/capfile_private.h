@@ -9,7 +9,7 @@
  *
  * Buffers go round: the owner takes one that is free, fills it, and hands it over; the writer gives
  * it back when the kernel has taken its bytes, in whatever order that happens. Each way is a ring
- * of buffer numbers with one counter for each end. What came back the owner keeps on a stack.
+ * of buffer numbers with one counter for each end.
  */
 #pragma once
 
@@ -90,13 +90,6 @@ enum ms_capfile_state {
 	MS_CAPFILE_OPEN,
 	MS_CAPFILE_CLOSING, /* a stall is an error */
 	MS_CAPFILE_ENDED,   /* and no more buffers will come */
-};
-
-/* How deep the writer sleeps. */
-enum ms_capfile_rest {
-	MS_CAPFILE_AWAKE,
-	MS_CAPFILE_DOZES,  /* it will look by itself, soon */
-	MS_CAPFILE_SLEEPS, /* until it is woken */
 };
 
 /*
@@ -245,7 +238,6 @@ struct ms_capfile {
 	uint8_t *aside_at; /* what the cursor was before */
 	uint64_t aside_frames;
 	uint64_t aside_payload;
-	uint64_t got;   /* buffers of `given` that the owner has on its stack, or took from there */
 	uint64_t taken; /* buffers that the owner took */
 	uint64_t uses;
 	bool wait;
@@ -267,7 +259,6 @@ struct ms_capfile {
 	struct ms_capfile_buffer *buffers;
 	uint32_t *handed; /* ring of buffers on their way to the writer; owner: rw, writer: ro */
 	uint32_t *given;  /* and back; writer: rw, owner: ro */
-	uint32_t *stack;  /* of got - taken buffers that are free, latest on top; owner: rw */
 	uint8_t *scratch; /* owner: rw; room for the longest record */
 	const struct ms_session_registry *registry;
 	const char *application;
@@ -282,16 +273,13 @@ struct ms_capfile {
 	const struct ms_capfile_ops *ops;
 	void *arg;
 	/* owner: rw, writer: ro */
-	alignas(64) _Atomic(uint64_t) filled; /* buffers handed over; acquired by writer; then
-	                                       * `rest` is read, both sequentially consistent */
+	alignas(64) _Atomic(uint64_t) filled; /* buffers handed over; release, acquired by writer */
 	_Atomic(enum ms_capfile_state) state; /* release, acquired by writer */
-	int wake; /* eventfd: written after each change of `state`, and of `filled` if need be */
+	int wake;                             /* eventfd: written after each change of the two */
 	/* writer: rw, owner: ro */
 	alignas(64) _Atomic(uint64_t) done; /* buffers given back; release, acquired by owner */
 	_Atomic(uint64_t) progress; /* relaxed: buffers and files that the writer is through with,
 	                             * and buffers that were compressed */
-	_Atomic(enum ms_capfile_rest) rest; /* stored before `filled` is read, both sequentially
-	                                     * consistent */
 	_Atomic(bool) attention; /* look at the next, and at `broken`; release, acquired by owner */
 	_Atomic(unsigned int) refusing; /* enum ms_drop + 1; relaxed */
 	_Atomic(int) direct_error; /* why the page cache is used; 1: not known yet, 0: it isn't */
