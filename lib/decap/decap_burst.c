@@ -11,16 +11,6 @@
 /* Ethernet 14, IPv4 20, UDP 8, VXLAN 8 */
 #define PLAIN_HEADERS 50
 
-/* As it stands in memory, for comparisons with constants in wire order. */
-static inline rte_be16_t
-load16(const uint8_t *p)
-{
-	rte_be16_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return v;
-}
-
 /*
  * True if the packet has the common shape with lengths that agree; then p is filled. Offsets:
  * 12 EtherType, 14 version and IHL, 16 total length, 20 fragment, 23 protocol, 26 source,
@@ -34,9 +24,9 @@ decap_plain(const struct ms_decap *decap, const struct rte_mbuf *m, struct ms_pa
 
 	if (m->data_len <= PLAIN_HEADERS)
 		return false;
-	if ((load16(d + 12) ^ RTE_BE16(RTE_ETHER_TYPE_IPV4)) | (d[14] ^ 0x45) |
-		(d[23] ^ MS_PROTO_UDP) | (load16(d + 20) & RTE_BE16(MS_IPV4_MF_OFFSET)) |
-		(load16(d + 36) ^ decap->vxlan_port) | (~d[42] & 0x08))
+	if ((ms_load16(d + 12) ^ RTE_BE16(RTE_ETHER_TYPE_IPV4)) | (d[14] ^ 0x45) |
+		(d[23] ^ MS_PROTO_UDP) | (ms_load16(d + 20) & RTE_BE16(MS_IPV4_MF_OFFSET)) |
+		(ms_load16(d + 36) ^ decap->vxlan_port) | (~d[42] & 0x08))
 		return false;
 	total = ms_be16(d + 16);
 	udp = ms_be16(d + 38);

@@ -49,15 +49,6 @@ static const uint8_t masks[MASKS][STEP] = {
 };
 
 static inline uint64_t
-load64(const uint8_t *p)
-{
-	uint64_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return v;
-}
-
-static inline uint64_t
 fold(uint64_t a, uint64_t b)
 {
 	unsigned __int128 product = (unsigned __int128)a * b;
@@ -129,12 +120,13 @@ hash(const uint64_t *keys, const uint8_t *p, uint32_t n, const uint8_t *mask, ui
 		memcpy(words, p, STEP);
 	else
 		load_rest(p, 0, n, words);
-	a = fold((words[0] & load64(mask)) ^ keys[0], (words[1] & load64(mask + 8)) ^ keys[1]);
-	b = fold(
-		(words[2] & load64(mask + 16)) ^ keys[2], (words[3] & load64(mask + 24)) ^ keys[3]);
+	a = fold(
+		(words[0] & ms_load64(mask)) ^ keys[0], (words[1] & ms_load64(mask + 8)) ^ keys[1]);
+	b = fold((words[2] & ms_load64(mask + 16)) ^ keys[2],
+		(words[3] & ms_load64(mask + 24)) ^ keys[3]);
 	for (; at + STEP <= n; at += STEP) {
-		a = fold(load64(p + at) ^ keys[0], load64(p + at + 8) ^ a);
-		b = fold(load64(p + at + 16) ^ keys[2], load64(p + at + 24) ^ b);
+		a = fold(ms_load64(p + at) ^ keys[0], ms_load64(p + at + 8) ^ a);
+		b = fold(ms_load64(p + at + 16) ^ keys[2], ms_load64(p + at + 24) ^ b);
 	}
 	if (at < n) {
 		/* the last whole step again where it can't meet the mask's bytes: no copy is needed

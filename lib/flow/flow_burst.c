@@ -21,25 +21,6 @@
 #define UDP_VXLAN 16
 #define FRAME_MIN 38 /* Ethernet 14, IPv4 20, ports 4 */
 
-/* Words as they stand in memory. */
-static inline uint64_t
-load64(const uint8_t *p)
-{
-	uint64_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return v;
-}
-
-static inline uint32_t
-load32(const uint8_t *p)
-{
-	uint32_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return v;
-}
-
 /* Is a packet's head, from HEAD_FROM on, that of the flow, as far as it decides? */
 static inline bool
 same_scalar(const struct head *mask, const struct head *head, const uint8_t *d)
@@ -47,7 +28,7 @@ same_scalar(const struct head *mask, const struct head *head, const uint8_t *d)
 	uint64_t differ = 0;
 
 	for (unsigned int i = 0; i < HEAD_WORDS; i++)
-		differ |= (load64(d + i * 8) ^ head->word[i]) & mask->word[i];
+		differ |= (ms_load64(d + i * 8) ^ head->word[i]) & mask->word[i];
 	return differ == 0;
 }
 
@@ -78,10 +59,9 @@ same_avx512(const struct head *mask, const struct head *head, const uint8_t *d)
 static inline struct flow *
 flow_ways(const struct ms_flow_table *table, const uint8_t *d)
 {
-	/* the VNI with half of the MAC addresses; the ports with what follows is not always there
-	 */
-	uint64_t h = load64(d + HEAD_ADDRESSES) * UINT64_C(0x9e3779b97f4a7c15) +
-	             ((uint64_t)load32(d + HEAD_PORTS) << 32 | load32(d + 45)) *
+	/* addresses; ports and VNI, of which byte 45, before it, is reserved */
+	uint64_t h = ms_load64(d + HEAD_ADDRESSES) * UINT64_C(0x9e3779b97f4a7c15) +
+	             ((uint64_t)ms_load32(d + HEAD_PORTS) << 32 | ms_load32(d + 45)) *
 	                     UINT64_C(0xbf58476d1ce4e5b9);
 
 	return table->buckets[h >> table->shift];
@@ -93,8 +73,8 @@ static __rte_always_inline bool
 flow_is(const struct flow *flow, const struct ms_flow_table *table, const uint8_t *d,
 	uint32_t serial, is_same *same)
 {
-	uint64_t differ = (flow->addresses ^ load64(d + HEAD_ADDRESSES)) |
-	                  (flow->ports ^ load32(d + HEAD_PORTS)) | (flow->serial ^ serial);
+	uint64_t differ = (flow->addresses ^ ms_load64(d + HEAD_ADDRESSES)) |
+	                  (flow->ports ^ ms_load32(d + HEAD_PORTS)) | (flow->serial ^ serial);
 
 	return differ == 0 && same(&table->mask, &flow->head, d + HEAD_FROM);
 }
@@ -265,8 +245,8 @@ ms_flow_learn(struct ms_flow_table *table, const struct rte_mbuf *m, const struc
 		return;    /* an earlier packet of the burst was of the same flow */
 	ways[1] = ways[0]; /* the older of the two is forgotten */
 	memcpy(&ways[0].head, d + HEAD_FROM, sizeof(ways[0].head));
-	ways[0].addresses = load64(d + HEAD_ADDRESSES);
-	ways[0].ports = load32(d + HEAD_PORTS);
+	ways[0].addresses = ms_load64(d + HEAD_ADDRESSES);
+	ways[0].ports = ms_load32(d + HEAD_PORTS);
 	ways[0].serial = table->serial;
 	ways[0].known = (struct flow_known){.session = p->session,
 		.direction = p->direction,

@@ -32,31 +32,50 @@
 #define MS_IPV6_FRAGMENT 44
 #define MS_IPV6_AH       51 /* RFC 4302 */
 
+/* As it stands in memory, for comparisons with what stands there in the same order. */
+static inline uint16_t
+ms_load16(const uint8_t *p)
+{
+	uint16_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return v;
+}
+
+static inline uint32_t
+ms_load32(const uint8_t *p)
+{
+	uint32_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return v;
+}
+
+static inline uint64_t
+ms_load64(const uint8_t *p)
+{
+	uint64_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return v;
+}
+
 static inline uint16_t
 ms_be16(const uint8_t *p)
 {
-	rte_be16_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return rte_be_to_cpu_16(v);
+	return rte_be_to_cpu_16(ms_load16(p));
 }
 
 static inline uint32_t
 ms_be32(const uint8_t *p)
 {
-	rte_be32_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return rte_be_to_cpu_32(v);
+	return rte_be_to_cpu_32(ms_load32(p));
 }
 
 static inline uint64_t
 ms_be64(const uint8_t *p)
 {
-	rte_be64_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return rte_be_to_cpu_64(v);
+	return rte_be_to_cpu_64(ms_load64(p));
 }
 
 /* A MAC address as a number, first byte most significant. */
