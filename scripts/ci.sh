@@ -39,12 +39,14 @@ job_gcc() {
 }
 
 configure_clang() {
-	CC=clang configure build/clang -Dbuildtype=release -Dwerror=true -Dtests=enabled -Dfuzz=true
+	CC=clang configure build/clang -Dbuildtype=release -Dwerror=true -Dtests=enabled -Dfuzz=true \
+		-Dstage_cycles=true
 }
 
 job_clang() {
 	configure_clang
 	ninja --quiet -C build/clang
+	run_tests build/clang stages
 }
 
 job_sanitize() {

@@ -198,6 +198,18 @@ hand_over(struct sink_rx *rx, struct outcome *out)
 	ms_count_add(&rx->ledger.fates[MS_FATE_RING_FULL], left);
 }
 
+/* Frees what the workers have done with. */
+static inline void
+reclaim(struct sink_rx *rx)
+{
+	unsigned int n;
+
+	ms_stages_begin(&rx->stages);
+	n = ms_dispatch_reclaim(rx->dispatch);
+	if (n > 0)
+		ms_stages_end(&rx->stages, MS_STAGE_RELEASE, n);
+}
+
 /* Without workers: to the outputs, less what is a duplicate. */
 static inline void
 deliver(struct sink_rx *rx, struct outcome *out)
@@ -411,7 +423,7 @@ rx_main(void *arg)
 		for (uint16_t i = 0; i < rx->returns_n; i++)
 			n += carry_back(rx, &rx->returns[i]);
 		if (rx->dispatch != NULL)
-			ms_dispatch_reclaim(rx->dispatch);
+			reclaim(rx);
 		if ((rx->lane != NULL || rx->reassembly != NULL) &&
 			(now = rte_rdtsc()) - flushed >= rx->flush_ticks) {
 			look_after(rx, now);
