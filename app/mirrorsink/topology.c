@@ -296,7 +296,8 @@ topology_build(struct sink *sink)
 			ok = make_worker(sink, workers++, lcore) != NULL;
 	}
 	if (!ok)
-		return cli_wrong("out of memory");
+		return cli_wrong("no memory for lcores, flows and outputs: give the EAL more with "
+				 "-m");
 	share_returns(sink);
 	return share_queues(sink) && make_rings(sink);
 }
