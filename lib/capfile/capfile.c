@@ -150,6 +150,7 @@ ms_capfile_destroy(struct ms_capfile *file)
 		close(file->wake);
 	ms_capfile_unmap(file);
 	pthread_mutex_destroy(&file->lock);
+	pthread_cond_destroy(&file->returned);
 	pthread_mutex_destroy(&file->packing.lock);
 	pthread_cond_destroy(&file->packing.wake);
 	free(file);
@@ -174,6 +175,7 @@ ms_capfile_create(int fd, const struct ms_capfile_options *options,
 	file->flush_ns = FLUSH_FILE_NS;
 	atomic_init(&file->direct_error, 1);
 	pthread_mutex_init(&file->lock, NULL);
+	pthread_cond_init(&file->returned, NULL);
 	pthread_mutex_init(&file->packing.lock, NULL);
 	pthread_cond_init(&file->packing.wake, NULL);
 	set_options(file, options);

@@ -16,7 +16,7 @@
 
 #define NS_PER_SECOND 1000000000u
 #define WAIT_SPINS    1000u
-#define WAIT_SLEEP_NS 50000
+#define WAIT_LOOK_NS  100000000u /* how often it is asked whether the writer is stuck */
 #define PCAP_TIME_MAX ((uint64_t)UINT32_MAX * NS_PER_SECOND + NS_PER_SECOND - 1)
 
 /* Counts one frame that does not go into the file, with the reason why. */
@@ -45,26 +45,34 @@ ms_capfile_stalled(struct ms_capfile *file)
 	return now - file->stall_since > limit * UINT64_C(1000000);
 }
 
-/* Waits until the writer gives a buffer back, as it does once a file has failed. Returns false if
- * it is not to be hoped for any more. */
+/*
+ * Waits until the writer gives a buffer back, as it does once a file has failed. Returns false if
+ * it is not to be hoped for any more. It is woken, and does not look every few microseconds: beside
+ * another lcore on the same processor so short a sleep can keep Linux (seen with 6.18) from ever
+ * giving its own threads there a turn, and those complete what is written past the page cache.
+ */
 static bool
 wait_for_buffer(struct ms_capfile *file)
 {
-	const struct timespec pause = {.tv_nsec = WAIT_SLEEP_NS};
-	uint32_t spins = 0;
+	bool stalled = false;
 
-	while (ms_capfile_free(file) == 0) {
-		if (spins < WAIT_SPINS) {
-			spins++;
-			rte_pause();
-		} else if (ms_capfile_stalled(file)) {
-			file->wait = false;
-			return false;
-		} else {
-			nanosleep(&pause, NULL);
-		}
+	for (uint32_t spins = 0; spins < WAIT_SPINS; spins++) {
+		if (ms_capfile_free(file) > 0)
+			return true;
+		rte_pause();
 	}
-	return true;
+	pthread_mutex_lock(&file->lock);
+	while (ms_capfile_free(file) == 0 && !stalled) {
+		uint64_t until = ms_capfile_clock() + WAIT_LOOK_NS;
+		const struct timespec t = {.tv_sec = (time_t)(until / NS_PER_SECOND),
+			.tv_nsec = (long)(until % NS_PER_SECOND)};
+
+		pthread_cond_clockwait(&file->returned, &file->lock, CLOCK_MONOTONIC, &t);
+		stalled = ms_capfile_free(file) == 0 && ms_capfile_stalled(file);
+	}
+	pthread_mutex_unlock(&file->lock);
+	file->wait = !stalled;
+	return !stalled;
 }
 
 /* Sees to it that there is a free buffer, if one can be had. */

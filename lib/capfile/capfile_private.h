@@ -294,8 +294,9 @@ struct ms_capfile {
 	struct ms_capfile_ring ring;
 	/* ctl: rw, writer: rw, under the lock */
 	pthread_mutex_t lock;
-	bool ended;    /* the writer is through */
-	bool deserted; /* it hangs in the kernel, and nobody waits for it any more */
+	bool ended;              /* the writer is through */
+	bool deserted;           /* it hangs in the kernel, and nobody waits for it any more */
+	pthread_cond_t returned; /* a buffer was: `done` has changed. owner: waits */
 	/* ctl: rw */
 	struct ms_capfile_thread thread;
 	struct ms_capfile_packing packing;

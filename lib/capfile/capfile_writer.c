@@ -88,9 +88,10 @@ account(struct ms_capfile *file, struct ms_capfile_file *f, struct ms_capfile_bu
 		ms_capfile_count(&file->ledger->dropped[drop_reason(f->error)], buffer->frames);
 		f->lost += buffer->frames;
 	}
-	pthread_mutex_unlock(&file->lock);
 	file->given[done % file->buffers_n] = buffer - file->buffers;
 	atomic_store_explicit(&file->done, done + 1, memory_order_release);
+	pthread_mutex_unlock(&file->lock);
+	pthread_cond_signal(&file->returned); /* no call of the kernel unless the owner waits */
 	atomic_fetch_add_explicit(&file->progress, 1, memory_order_relaxed);
 	return !deserted;
 }

@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -20,6 +21,7 @@
 
 #include <rte_errno.h>
 #include <rte_mbuf.h>
+#include <rte_pause.h>
 
 #define FRAME_BYTES 256
 #define MS          1000000ull
@@ -41,6 +43,7 @@ struct stream {
 	uint8_t *bytes;
 	size_t n;
 	useconds_t pause; /* between reads */
+	long sleeps;      /* of the owner */
 };
 
 /* ledger: or NULL for the stream's own. */
@@ -441,6 +444,178 @@ test_shared_ledger(void **state)
 	test_release(&frame, 1);
 }
 
+/* How often the calling thread has gone to sleep. */
+static long
+sleeps(void)
+{
+	struct rusage usage;
+
+	assert_int_equal(getrusage(RUSAGE_THREAD, &usage), 0);
+	return usage.ru_nvcsw;
+}
+
+static void *
+offer_slowly(void *arg)
+{
+	struct stream *s = arg;
+	struct ms_frame frame = one_frame();
+	long before = sleeps();
+
+	offer(s->file, &frame, 1000);
+	s->sleeps = sleeps() - before;
+	test_release(&frame, 1);
+	return NULL;
+}
+
+/* An owner that waits for a reader sleeps, until there is a buffer for it: it does not look all the
+ * time. */
+static void
+test_wait_asleep(void **state)
+{
+	struct ms_capfile_options options = small;
+	struct test_reading r;
+	struct stream s;
+	pthread_t owner;
+
+	options.wait = true;
+	stream_open(&s, &options, NULL);
+	assert_int_equal(pthread_create(&owner, NULL, offer_slowly, &s), 0);
+	usleep(300000);
+	assert_true(ms_count_read(&s.ledger.offered) < 1000);
+	stream_read(&s);
+	assert_int_equal(pthread_join(owner, NULL), 0);
+	r = stream_close(&s);
+	assert_int_equal(r.packets_n, 1000);
+	assert_in_range(s.sleeps, 1, 200); /* of some 20 buffers */
+	test_reading_free(&r);
+	free(s.bytes);
+}
+
+#define CROWD      1500u /* frames */
+#define PROCESSORS 2u    /* that are crowded: the main lcore's and another one */
+
+static int processors[PROCESSORS];
+static _Atomic(bool) crowd_ended;
+
+/* The first two that the program may use, or the only one twice. EAL binds this thread. */
+static void
+find_processors(void)
+{
+	cpu_set_t set;
+	uint32_t n = 0;
+
+	if (sched_getaffinity(0, sizeof(set), &set) != 0)
+		return;
+	for (int i = 0; i < CPU_SETSIZE && n < PROCESSORS; i++) {
+		if (CPU_ISSET(i, &set))
+			processors[n++] = i;
+	}
+	if (n == 1)
+		processors[1] = processors[0];
+}
+
+static int
+open_nameless(void *arg, uint32_t session)
+{
+	char path[] = "capfile_writer_test.XXXXXX";
+	int fd = mkostemp(path, O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	unlink(path);
+	return fd;
+}
+
+/* Sums up what all files hold. */
+static void
+add_frames(void *arg, int fd, const struct ms_capfile_finished *finished)
+{
+	uint64_t *frames = arg;
+
+	*frames += finished->frames;
+	close(fd);
+}
+
+/* Bounds the calling thread to the processor number i of those that the program may use. */
+static void
+use_processor(uint32_t i)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(processors[i], &set);
+	assert_int_equal(pthread_setaffinity_np(pthread_self(), sizeof(set), &set), 0);
+}
+
+/* An lcore that polls for ever. */
+static void *
+poll_beside(void *arg)
+{
+	uint32_t *processor = arg;
+
+	use_processor(*processor);
+	while (!atomic_load_explicit(&crowd_ended, memory_order_relaxed))
+		rte_pause();
+	return NULL;
+}
+
+static void *
+offer_to_crowd(void *arg)
+{
+	struct ms_frame frame = one_frame();
+
+	use_processor(PROCESSORS - 1);
+	for (uint32_t i = 0; i < CROWD; i++) {
+		frame.session = test_session(i * 7 % 12);
+		offer(arg, &frame, 1);
+	}
+	test_release(&frame, 1);
+	return NULL;
+}
+
+/*
+ * A file ends with nearly each frame, so the owner waits for one of few buffers nearly all the
+ * time, and all processors have an lcore that polls, the owner's too. The kernel's threads that
+ * complete direct writes must get their turn all the same: where the owner slept for 50 us at a
+ * time, Linux 6.18 let them starve.
+ */
+static void
+test_crowded(void **state)
+{
+	static const struct ms_capfile_ops nameless = {
+		.open = open_nameless, .finished = add_frames};
+	uint64_t frames = 0;
+	const struct ms_capfile_options options = {
+		.snaplen = FRAME_BYTES,
+		.buffer_bytes = 16384,
+		.application = "t",
+		.per_session = true,
+		.max_open = 5,
+		.wait = true,
+		.ops = &nameless,
+		.arg = &frames,
+	};
+	struct ms_output_ledger ledger = {0};
+	struct ms_capfile *file = ms_capfile_create(-1, &options, test_registry, &ledger);
+	pthread_t owner, beside[PROCESSORS];
+	uint32_t numbers[PROCESSORS];
+
+	assert_non_null(file);
+	for (uint32_t i = 0; i < PROCESSORS; i++) {
+		numbers[i] = i;
+		assert_int_equal(pthread_create(&beside[i], NULL, poll_beside, &numbers[i]), 0);
+	}
+	assert_int_equal(pthread_create(&owner, NULL, offer_to_crowd, file), 0);
+	assert_int_equal(pthread_join(owner, NULL), 0);
+	assert_int_equal(ms_capfile_close(file), 0);
+	atomic_store_explicit(&crowd_ended, true, memory_order_relaxed);
+	for (uint32_t i = 0; i < PROCESSORS; i++)
+		assert_int_equal(pthread_join(beside[i], NULL), 0);
+	test_balanced(&ledger);
+	assert_int_equal(ms_count_read(&ledger.written), CROWD);
+	assert_int_equal(frames, CROWD);
+}
+
 static void *
 offer_all(void *arg)
 {
@@ -551,10 +726,13 @@ main(void)
 		cmocka_unit_test(test_cut_back),
 		cmocka_unit_test(test_seams),
 		cmocka_unit_test(test_shared_ledger),
+		cmocka_unit_test(test_wait_asleep),
+		cmocka_unit_test(test_crowded),
 		cmocka_unit_test(test_stuck),
 		cmocka_unit_test(test_standard_output),
 		cmocka_unit_test(test_create_fails),
 	};
 
+	find_processors();
 	return cmocka_run_group_tests(tests, test_setup, test_teardown);
 }
