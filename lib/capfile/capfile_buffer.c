@@ -84,13 +84,26 @@ have_buffer(struct ms_capfile *file)
 	return ms_capfile_free(file) > 0 || (file->wait && wait_for_buffer(file));
 }
 
+/*
+ * A free buffer, which there is: of these the one that came back last, whose lines are still in a
+ * cache. So a writer that keeps up lets two or three of them go round, and not all.
+ */
+static struct ms_capfile_buffer *
+pop_buffer(struct ms_capfile *file)
+{
+	uint64_t done = atomic_load_explicit(&file->done, memory_order_acquire);
+
+	for (; file->got != done; file->got++)
+		file->stack[file->got - file->taken] = file->given[file->got % file->buffers_n];
+	return &file->buffers[file->stack[file->got - ++file->taken]];
+}
+
 /* Takes a free buffer, which there is, for the current stream. */
 static void
 take_buffer(struct ms_capfile *file)
 {
 	struct ms_capfile_stream *stream = file->stream;
-	struct ms_capfile_buffer *buffer =
-		&file->buffers[file->given[file->taken++ % file->buffers_n]];
+	struct ms_capfile_buffer *buffer = pop_buffer(file);
 
 	buffer->lead = stream->lead;
 	buffer->last = false;

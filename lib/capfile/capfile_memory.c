@@ -84,13 +84,14 @@ ms_capfile_map(struct ms_capfile *file, enum ms_capfile_format format)
 	file->buffers = calloc(file->buffers_n, sizeof(*file->buffers));
 	file->handed = calloc(file->buffers_n, sizeof(*file->handed));
 	file->given = calloc(file->buffers_n, sizeof(*file->given));
+	file->stack = calloc(file->buffers_n, sizeof(*file->stack));
 	file->at_of = calloc(file->streams_n, sizeof(*file->at_of));
 	file->streams = aligned_alloc(alignof(struct ms_capfile_stream), streams);
 	file->scratch = malloc(MS_CAPFILE_BLOCK_MAX + file->snaplen + MS_PCAPNG_PACKET_BYTES +
 			       RTE_CACHE_LINE_SIZE);
 	error = file->buffers == NULL || file->handed == NULL || file->given == NULL ||
-	                        file->at_of == NULL || file->streams == NULL ||
-	                        file->scratch == NULL
+	                        file->stack == NULL || file->at_of == NULL ||
+	                        file->streams == NULL || file->scratch == NULL
 	                ? -ENOMEM
 	                : map_slots(file, format);
 	return error != 0 ? error : map_data(file);
@@ -106,6 +107,7 @@ ms_capfile_unmap(struct ms_capfile *file)
 	free(file->scratch);
 	free(file->streams);
 	free(file->at_of);
+	free(file->stack);
 	free(file->given);
 	free(file->handed);
 	free(file->buffers);

@@ -9,7 +9,7 @@
  *
  * Buffers go round: the owner takes one that is free, fills it, and hands it over; the writer gives
  * it back when the kernel has taken its bytes, in whatever order that happens. Each way is a ring
- * of buffer numbers with one counter for each end.
+ * of buffer numbers with one counter for each end. What came back the owner keeps on a stack.
  */
 #pragma once
 
@@ -238,6 +238,7 @@ struct ms_capfile {
 	uint8_t *aside_at; /* what the cursor was before */
 	uint64_t aside_frames;
 	uint64_t aside_payload;
+	uint64_t got;   /* buffers of `given` that the owner has on its stack, or took from there */
 	uint64_t taken; /* buffers that the owner took */
 	uint64_t uses;
 	bool wait;
@@ -259,6 +260,7 @@ struct ms_capfile {
 	struct ms_capfile_buffer *buffers;
 	uint32_t *handed; /* ring of buffers on their way to the writer; owner: rw, writer: ro */
 	uint32_t *given;  /* and back; writer: rw, owner: ro */
+	uint32_t *stack;  /* of got - taken buffers that are free, latest on top; owner: rw */
 	uint8_t *scratch; /* owner: rw; room for the longest record */
 	const struct ms_session_registry *registry;
 	const char *application;
