@@ -15,26 +15,16 @@
 #define PCAPNG_ENHANCED_PACKET 6u
 #define EPB_FLAGS              (4u << 16 | 2u) /* option code 2, 4 bytes */
 #define NS_PER_SECOND          1000000000u
-#define AHEAD                  6 /* frames whose payload is on its way from memory */
+#define AHEAD                  6    /* frames whose payload is on its way from memory */
+#define AHEAD_BYTES            1536 /* of the buffer that are on their way to be written */
 
-struct pcapng_packet {
-	uint32_t type;
-	uint32_t length;
-	uint32_t interface;
-	uint32_t time_high;
-	uint32_t time_low;
-	uint32_t captured;
-	uint32_t original;
-};
-
-struct pcapng_packet_end {
-	uint32_t flags_option;
-	uint32_t flags;
-	uint32_t endofopt;
-	uint32_t length;
-};
-static_assert(
-	sizeof(struct pcapng_packet) + sizeof(struct pcapng_packet_end) == MS_PCAPNG_PACKET_BYTES,
+/*
+ * An enhanced packet block is 28 bytes before the payload (type, length, interface, timestamp's
+ * upper and lower half, captured and original length; 32 bits each) and 16 behind its padding
+ * (epb_flags with the option's code, opt_endofopt, length).
+ */
+#define PCAPNG_HEADER_BYTES 28u
+static_assert(PCAPNG_HEADER_BYTES + 16 == MS_PCAPNG_PACKET_BYTES,
 	"an enhanced packet block without its packet");
 
 struct pcap_packet {
@@ -85,44 +75,76 @@ copy_segments(uint8_t *to, const struct rte_mbuf *m, uint32_t skip, uint32_t n)
 	}
 }
 
-static inline void
-copy_payload(uint8_t *to, const struct ms_frame *frame, const struct cut *cut)
-{
-	const uint8_t *packet = (const uint8_t *)frame->mbuf + frame->data;
+#define CHUNK 32u /* bytes that are copied at a time */
 
-	if (likely(frame->data != 0))
-		rte_memcpy(to, packet + cut->skip, cut->captured);
-	else
+/*
+ * Copies n bytes: first the last chunk, which may begin before `from` and `to`, then the others
+ * from the front. So no length needs a copy of its own, and nothing behind the end is touched.
+ * Records are written one behind the other, and few of the caches' lines are there before the
+ * writer has had its turn: they are asked for AHEAD_BYTES before.
+ */
+static __rte_always_inline void
+copy_chunks(uint8_t *to, const uint8_t *from, uint32_t n)
+{
+	uint32_t i;
+
+	for (i = 0; i < n; i += RTE_CACHE_LINE_SIZE)
+		__builtin_prefetch(to + i + AHEAD_BYTES, 1);
+	rte_mov32(to + n - CHUNK, from + n - CHUNK);
+	for (i = 0; i + CHUNK < n; i += CHUNK)
+		rte_mov32(to + i, from + i);
+}
+
+/*
+ * The payload of a record goes to `to`. It may write over the `header` bytes before that, which
+ * are to be written afterwards. A short packet is read from its outer headers on, if these are
+ * enough to make a chunk.
+ */
+static __rte_always_inline void
+copy_payload(uint8_t *to, const struct ms_frame *frame, const struct cut *cut, uint32_t header)
+{
+	const uint8_t *from = (const uint8_t *)frame->mbuf + frame->data + cut->skip;
+
+	if (unlikely(frame->data == 0))
 		copy_segments(to, frame->mbuf, cut->skip, cut->captured);
+	else if (likely(cut->captured + RTE_MIN(cut->skip, header) >= CHUNK))
+		copy_chunks(to, from, cut->captured);
+	else
+		memcpy(to, from, cut->captured);
+}
+
+static inline void
+put32(uint8_t *at, uint32_t value)
+{
+	memcpy(at, &value, sizeof(value));
+}
+
+static inline void
+put64(uint8_t *at, uint32_t first, uint32_t second)
+{
+	const uint32_t values[] = {first, second};
+
+	memcpy(at, values, sizeof(values));
 }
 
 static inline uint8_t *
 put_pcapng(uint8_t *at, const struct ms_frame *frame, const struct cut *cut, uint32_t interface)
 {
 	uint32_t padded = RTE_ALIGN_CEIL(cut->captured, 4u);
-	struct pcapng_packet header = {
-		.type = PCAPNG_ENHANCED_PACKET,
-		.length = padded + MS_PCAPNG_PACKET_BYTES,
-		.interface = interface,
-		.time_high = frame->timestamp >> 32,
-		.time_low = frame->timestamp,
-		.captured = cut->captured,
-		.original = cut->original,
-	};
-	struct pcapng_packet_end end = {
-		.flags_option = EPB_FLAGS,
-		.flags = frame->direction,
-		.length = header.length,
-	};
-	const uint32_t zero = 0;
+	uint32_t length = padded + MS_PCAPNG_PACKET_BYTES;
+	uint8_t *payload = at + PCAPNG_HEADER_BYTES, *end = payload + padded;
 
 	/* The last word before the end is zeroed first, and then written over but for the padding;
 	 * without a payload it is the header's own. */
-	memcpy(at + sizeof(header) + padded - sizeof(zero), &zero, sizeof(zero));
-	memcpy(at, &header, sizeof(header));
-	copy_payload(at + sizeof(header), frame, cut);
-	memcpy(at + sizeof(header) + padded, &end, sizeof(end));
-	return at + header.length;
+	put32(end - sizeof(uint32_t), 0);
+	copy_payload(payload, frame, cut, PCAPNG_HEADER_BYTES);
+	put64(at, PCAPNG_ENHANCED_PACKET, length);
+	put64(at + 8, interface, (uint32_t)(frame->timestamp >> 32));
+	put64(at + 16, (uint32_t)frame->timestamp, cut->captured);
+	put32(at + 24, cut->original);
+	put64(end, EPB_FLAGS, frame->direction);
+	put64(end + 8, 0, length);
+	return at + length;
 }
 
 static inline uint8_t *
@@ -137,8 +159,8 @@ put_pcap(struct ms_capfile *file, uint8_t *at, const struct ms_frame *frame, con
 	header.nanosecond = time - file->second_start;
 	header.captured = cut->captured;
 	header.original = cut->original;
+	copy_payload(at + sizeof(header), frame, cut, sizeof(header));
 	memcpy(at, &header, sizeof(header));
-	copy_payload(at + sizeof(header), frame, cut);
 	return at + sizeof(header) + cut->captured;
 }
 

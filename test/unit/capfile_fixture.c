@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -105,6 +106,24 @@ test_release(struct ms_frame *frames, uint32_t n)
 {
 	while (n-- > 0)
 		rte_pktmbuf_free(frames[n].mbuf);
+}
+
+int
+test_open(void)
+{
+	static bool disk;
+	char path[] = "capfile_test.XXXXXX";
+	int fd;
+
+	disk = !disk;
+	if (!disk) {
+		fd = memfd_create("capfile", 0);
+	} else {
+		fd = mkstemp(path);
+		assert_int_equal(unlink(path), 0);
+	}
+	assert_true(fd >= 0);
+	return fd;
 }
 
 uint8_t *

@@ -62,6 +62,10 @@ struct rte_mbuf *test_mbuf(const uint8_t *bytes, uint32_t n, uint32_t segments);
 struct ms_frame test_frame(struct rte_mbuf *m, uint32_t offset, uint32_t session, uint64_t time);
 void test_release(struct ms_frame *frames, uint32_t n);
 
+/* A new file without a name, every other time in the working directory, else in memory: these
+ * are written in different ways. */
+int test_open(void);
+
 /* All of a file, to be freed. */
 uint8_t *test_slurp(int fd, size_t *n);
 

@@ -72,7 +72,7 @@ write_file(const struct ms_capfile_options *options, const struct ms_frame *fram
 	size_t *size)
 {
 	struct ms_output_ledger ledger = {0};
-	int fd = memfd_create("capfile", 0);
+	int fd = test_open();
 	struct ms_capfile *file;
 	uint64_t payload = 0;
 	uint8_t *bytes;
@@ -288,6 +288,81 @@ test_segments(void **state)
 	test_release(pieces, N);
 }
 
+/* A packet of n bytes beside which nothing may be read: AddressSanitizer looks after that. */
+static uint8_t *
+bare_packet(uint32_t n, uint32_t seed)
+{
+	uint8_t *packet = malloc(n);
+
+	assert_non_null(packet);
+	test_fill(packet, n, seed);
+	return packet;
+}
+
+/* The frame in it behind offset. */
+static struct ms_frame
+bare_frame(const uint8_t *packet, uint32_t n, uint32_t offset, uint64_t time)
+{
+	return (struct ms_frame){
+		.mbuf = (struct rte_mbuf *)((uintptr_t)packet - 1),
+		.data = 1, /* no header is there, and none is looked at */
+		.timestamp = time,
+		.session = test_session(64),
+		.outputs = 1,
+		.offset = offset,
+		.length = n - offset,
+		.original_length = n - offset,
+	};
+}
+
+/* Every length, with and without outer headers before it, cut and whole: no byte but the packet's
+ * is read, all of them are there, and zeros behind them. */
+static void
+test_lengths(void **state)
+{
+	static const struct ms_capfile_options variants[] = {
+		{.application = "t"},
+		{.application = "t", .outer = true},
+		{.application = "t", .snaplen = 33},
+	};
+	static const uint32_t offsets[] = {0, 1, 4, 31, 32, 50};
+	enum { LENGTHS = 200, N = LENGTHS * RTE_DIM(offsets) };
+	static struct ms_frame frames[N];
+	static uint8_t *packets[N];
+	uint8_t *bytes;
+	size_t n;
+
+	for (uint32_t i = 0; i < N; i++) {
+		uint32_t offset = offsets[i % RTE_DIM(offsets)];
+		uint32_t length = offset + (uint32_t)(i / RTE_DIM(offsets)) + 1;
+
+		packets[i] = bare_packet(length, i);
+		frames[i] = bare_frame(packets[i], length, offset, i);
+	}
+	for (uint32_t v = 0; v < RTE_DIM(variants); v++) {
+		struct test_reading r;
+
+		bytes = write_file(&variants[v], frames, N, &n);
+		r = test_read(bytes, n);
+		assert_int_equal(r.packets_n, N);
+		for (uint32_t i = 0; i < N; i++) {
+			uint32_t lead = variants[v].outer ? frames[i].offset : 0;
+			uint32_t length = frames[i].length + lead;
+
+			if (variants[v].snaplen != 0)
+				length = RTE_MIN(length, variants[v].snaplen);
+			assert_int_equal(r.packets[i].captured, length);
+			assert_int_equal(r.packets[i].time, i);
+			assert_memory_equal(
+				r.packets[i].bytes, packets[i] + frames[i].offset - lead, length);
+		}
+		test_reading_free(&r);
+		free(bytes);
+	}
+	for (uint32_t i = 0; i < N; i++)
+		free(packets[i]);
+}
+
 /* snaplen and outer: what is kept, and that the original length stays what it was. */
 static void
 test_cuts(void **state)
@@ -458,6 +533,7 @@ main(void)
 		cmocka_unit_test(test_empty),
 		cmocka_unit_test(test_long_texts),
 		cmocka_unit_test(test_segments),
+		cmocka_unit_test(test_lengths),
 		cmocka_unit_test(test_cuts),
 		cmocka_unit_test(test_longest),
 		cmocka_unit_test(test_sessions),
