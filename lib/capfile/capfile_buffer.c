@@ -115,6 +115,21 @@ take_buffer(struct ms_capfile *file)
 	stream->cursor.payload = 0;
 }
 
+/*
+ * Lets the writer know of a buffer. A call of the kernel, and more so what it takes to wake a
+ * thread on another processor, costs as much as to fill a good part of the buffer; so one that
+ * dozes is left alone while there are buffers enough.
+ */
+static void
+notify(struct ms_capfile *file)
+{
+	enum ms_capfile_rest rest = atomic_load_explicit(&file->rest, memory_order_seq_cst);
+
+	if (rest == MS_CAPFILE_SLEEPS ||
+		(rest == MS_CAPFILE_DOZES && ms_capfile_free(file) <= file->buffers_n / 2))
+		ms_capfile_wake(file);
+}
+
 void
 ms_capfile_hand_over(struct ms_capfile *file)
 {
@@ -142,8 +157,8 @@ ms_capfile_hand_over(struct ms_capfile *file)
 	if (file->aligned)
 		stream->lead = (buffer->lead + buffer->bytes) % MS_CAPFILE_ALIGN;
 	file->handed[filled % file->buffers_n] = buffer - file->buffers;
-	atomic_store_explicit(&file->filled, filled + 1, memory_order_release);
-	ms_capfile_wake(file);
+	atomic_store_explicit(&file->filled, filled + 1, memory_order_seq_cst);
+	notify(file);
 }
 
 void

@@ -92,6 +92,13 @@ enum ms_capfile_state {
 	MS_CAPFILE_ENDED,   /* and no more buffers will come */
 };
 
+/* How deep the writer sleeps. */
+enum ms_capfile_rest {
+	MS_CAPFILE_AWAKE,
+	MS_CAPFILE_DOZES,  /* it will look by itself, soon */
+	MS_CAPFILE_SLEEPS, /* until it is woken */
+};
+
 /*
  * owner: rw until it is handed over, then writer: rw until it is given back.
  *
@@ -275,13 +282,16 @@ struct ms_capfile {
 	const struct ms_capfile_ops *ops;
 	void *arg;
 	/* owner: rw, writer: ro */
-	alignas(64) _Atomic(uint64_t) filled; /* buffers handed over; release, acquired by writer */
+	alignas(64) _Atomic(uint64_t) filled; /* buffers handed over; acquired by writer; then
+	                                       * `rest` is read, both sequentially consistent */
 	_Atomic(enum ms_capfile_state) state; /* release, acquired by writer */
-	int wake;                             /* eventfd: written after each change of the two */
+	int wake; /* eventfd: written after each change of `state`, and of `filled` if need be */
 	/* writer: rw, owner: ro */
 	alignas(64) _Atomic(uint64_t) done; /* buffers given back; release, acquired by owner */
 	_Atomic(uint64_t) progress; /* relaxed: buffers and files that the writer is through with,
 	                             * and buffers that were compressed */
+	_Atomic(enum ms_capfile_rest) rest; /* stored before `filled` is read, both sequentially
+	                                     * consistent */
 	_Atomic(bool) attention; /* look at the next, and at `broken`; release, acquired by owner */
 	_Atomic(unsigned int) refusing; /* enum ms_drop + 1; relaxed */
 	_Atomic(int) direct_error; /* why the page cache is used; 1: not known yet, 0: it isn't */

@@ -23,6 +23,7 @@
 #include "session/ms_session.h"
 
 #define RETRY_NS      UINT64_C(1000000000)
+#define DOZE_NS       50000
 #define JOIN_SLEEP_NS 1000000
 #define BARREN_MAX    3u /* files in a row that fail before they hold a frame */
 
@@ -367,20 +368,33 @@ reap(struct ms_capfile *file)
 		push_packed(file);
 }
 
-/* Sleeps until there is something to do. */
+/*
+ * Sleeps until there is something to do. After work it dozes first, so that an owner with much to
+ * write need not wake it for each buffer; only who has nothing for so long has to.
+ */
 static void
-await(struct ms_capfile *file)
+await(struct ms_capfile *file, bool worked)
 {
+	enum ms_capfile_rest rest = worked ? MS_CAPFILE_DOZES : MS_CAPFILE_SLEEPS;
 	struct pollfd wake = {.fd = file->wake, .events = POLLIN};
-	uint64_t now, count;
-	int ms = -1;
+	struct timespec limit = {.tv_nsec = DOZE_NS};
+	bool limited = worked;
+	uint64_t now, left, count;
 
-	if (file->retry != UINT64_MAX) {
+	if (!worked && file->retry != UINT64_MAX) {
 		now = ms_capfile_clock();
-		ms = now < file->retry ? (int)((file->retry - now) / 1000000 + 1) : 0;
+		left = now < file->retry ? file->retry - now : 0;
+		limit = (struct timespec){
+			.tv_sec = (time_t)(left / RETRY_NS), .tv_nsec = (long)(left % RETRY_NS)};
+		limited = true;
 	}
-	if (poll(&wake, 1, ms) > 0 && read(file->wake, &count, sizeof(count)) < 0)
-		return; /* somebody else's interest in it is none of ours */
+	/* Either this sees what was handed over, or the owner sees that it sleeps. */
+	atomic_store_explicit(&file->rest, rest, memory_order_seq_cst);
+	if (atomic_load_explicit(&file->filled, memory_order_seq_cst) == file->seen &&
+		ppoll(&wake, 1, limited ? &limit : NULL, NULL) > 0)
+		(void)!read(file->wake, &count,
+			sizeof(count)); /* somebody else may have been quicker */
+	atomic_store_explicit(&file->rest, MS_CAPFILE_AWAKE, memory_order_relaxed);
 	if (file->retry != UINT64_MAX && ms_capfile_clock() >= file->retry) {
 		file->retry = UINT64_MAX;
 		atomic_store_explicit(&file->refusing, 0, memory_order_relaxed);
@@ -390,22 +404,24 @@ await(struct ms_capfile *file)
 static void
 writer_loop(struct ms_capfile *file)
 {
-	bool ended;
+	bool ended, worked;
 
 	do {
 		/* In this order: what was handed over before the end is seen with it. */
 		ended = atomic_load_explicit(&file->state, memory_order_acquire) ==
 		        MS_CAPFILE_ENDED;
+		worked = false;
 		while (file->seen != atomic_load_explicit(&file->filled, memory_order_acquire)) {
 			uint32_t i = file->handed[file->seen++ % file->buffers_n];
 
 			accept_buffer(file, &file->buffers[i]);
 			reap(file);
+			worked = true;
 		}
 		reap(file);
 		if (ended && file->files == NULL)
 			break;
-		await(file);
+		await(file, worked);
 	} while (!is_deserted(file));
 }
 
