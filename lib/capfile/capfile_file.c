@@ -7,10 +7,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -107,6 +109,19 @@ ms_capfile_file_write(
 	return 0;
 }
 
+/*
+ * The page cache is all there is to a file on tmpfs, which since Linux 6.6 takes O_DIRECT all the
+ * same. Then io_uring would only pass each write to a thread of the kernel, and space set aside
+ * would be looked up twice.
+ */
+static bool
+is_memory(int fd)
+{
+	struct statfs system;
+
+	return fstatfs(fd, &system) == 0 && system.f_type == TMPFS_MAGIC;
+}
+
 /* Writes to a file of our own go past the page cache if they can; to all that may keep us waiting
  * for ever they do not block. */
 static int
@@ -124,7 +139,7 @@ prepare(struct ms_capfile *file, struct ms_capfile_file *f)
 	             lseek(f->fd, 0, SEEK_CUR) == 0;
 	if (!f->regular && fcntl(f->fd, F_SETFL, f->flags | O_NONBLOCK) < 0)
 		return -errno;
-	if (!f->aligned || file->cached)
+	if (!f->aligned || file->cached || is_memory(f->fd))
 		error = -EOPNOTSUPP;
 	else if (fcntl(f->fd, F_SETFL, f->flags | O_DIRECT) < 0)
 		error = -errno;
