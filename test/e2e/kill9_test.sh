@@ -64,6 +64,7 @@ judge_run()
 		out, first, behind, got, rate = sys.argv[1], *map(int, sys.argv[2:])
 		with open(f"{out}/manifest.jsonl", encoding="utf-8") as file:
 		    cut = {one["path"] for one in map(json.loads, file) if "recovered" in one}
+		marks = [bytes(n.to_bytes(4, "big")[i] for n in range(1000)) for i in range(4)]
 		frames, next_mark = 0, 0
 		for number in range(first, behind):
 		    path = f"{out}/{number:06}.pcapng"
@@ -77,14 +78,25 @@ judge_run()
 		    while at < len(raw):  # faster than the judge, who looks at more
 		        kind, length = struct.unpack_from("<II", raw, at)
 		        judge.demand(12 <= length <= len(raw) - at, "%s: torn at %d", path, at)
-		        if kind == 6:
-		            at_number = at + 28 + 42
-		            mark = int.from_bytes(raw[at_number:at_number + 4], "big")
-		            judge.demand(next_mark in (None, mark), "%s: frame %d is %d, not %r", path, frames,
-		                         mark, next_mark)
-		            next_mark = (mark + 1) % 1000
-		            frames += 1
-		        at += length
+		        if kind != 6:
+		            at += length
+		            continue
+		        # as many frames as follow in blocks like this one: byte by byte, each of all of them
+		        head, n = raw[at:at + 8], (len(raw) - at) // length
+		        for i in range(8):
+		            column = raw[at + i:at + n * length:length]
+		            n = min(n, len(column) - len(column.lstrip(head[i:i + 1])))
+		        at_number = at + 28 + 42
+		        first_mark = int.from_bytes(raw[at_number:at_number + 4], "big")
+		        judge.demand(next_mark in (None, first_mark), "%s: frame %d is %d, not %r", path, frames,
+		                     first_mark, next_mark)
+		        for i in range(4):
+		            column = raw[at_number + i:at + n * length:length]
+		            judge.demand(column == (marks[i] * (n // 1000 + 2))[first_mark:first_mark + n],
+		                         "%s: byte %d of the numbers from frame %d on", path, i, frames)
+		        next_mark = (first_mark + n) % 1000
+		        frames += n
+		        at += n * length
 		    if path in cut:
 		        next_mark = None
 		buffers = (8 << 20) // 108  # frames of the default's memory; a disk that stalls fills it
