@@ -98,7 +98,8 @@ study(struct sink_rx *rx, const struct ms_ruleset *rules, struct rte_mbuf **mbuf
 		const struct ms_packet *p = &packets[i];
 
 		if (has_session(p)) {
-			ms_session_count_packet(&rx->sessions[p->session], p->direction, p->length);
+			ms_session_count_packets(
+				&rx->sessions[p->session], p->direction, 1, p->length);
 			if (p->eni_mac == 0 && p->direction != MS_DIRECTION_UNKNOWN)
 				learn_mac(&rx->sessions[p->session], p);
 			*gone &= ~(UINT64_C(1) << p->place);
@@ -280,19 +281,16 @@ static void
 rx_burst(struct sink_rx *rx, const struct sink_queue *queue, struct rte_mbuf **mbufs, uint16_t n)
 {
 	const struct ms_ruleset *rules = ms_ruleset_get(rx->rules);
-	uint64_t tsc = rte_rdtsc(), bytes = 0, unknown, gone = 0;
+	uint64_t tsc = rte_rdtsc(), unknown, gone = 0;
 	uint16_t studied = 0;
 	struct outcome out;
 
 	out.excepts = queue->of->peer != NULL;
 	out.free_n = out.foreign_n = out.frames_n = 0;
-	for (uint16_t i = 0; i < n; i++)
-		bytes += mbufs[i]->pkt_len;
+	unknown = ms_flow_burst(
+		rx->flows, rules->serial, mbufs, n, tsc, rules->hits[rx->reader], &rx->burst);
 	ms_count_add(&rx->ledger.received, n);
-	ms_count_add(&rx->ledger.received_bytes, bytes);
-
-	unknown = ms_flow_burst(rx->flows, rules->serial, mbufs, n, tsc, rules->hits[rx->reader],
-		rx->sessions, &rx->burst);
+	ms_count_add(&rx->ledger.received_bytes, rx->burst.bytes);
 	ms_stages_end(&rx->stages, MS_STAGE_FLOW, n);
 	if (unknown != 0)
 		studied = study(rx, rules, mbufs, unknown, tsc, &out, &gone);
@@ -399,6 +397,7 @@ carry_back(struct sink_rx *rx, const struct sink_return *back)
 static void
 look_after(struct sink_rx *rx, uint64_t now)
 {
+	ms_flow_settle(rx->flows);
 	if (rx->lane != NULL)
 		ms_lane_flush(rx->lane, ms_timestamp_utc(rx->clock, now));
 	if (rx->reassembly != NULL)
@@ -418,19 +417,23 @@ rx_main(void *arg)
 	while (atomic_load_explicit(rx->stage, memory_order_relaxed) == SINK_RUN) {
 		unsigned int n = poll_queues(rx);
 
+		if (n == 0) /* so that counters are exact when nothing comes, and no ruleset is
+		               needed */
+			ms_flow_settle(rx->flows);
 		rte_rcu_qsbr_quiescent(qsbr, rx->reader);
 		ms_count_add(&rx->rounds, 1);
 		for (uint16_t i = 0; i < rx->returns_n; i++)
 			n += carry_back(rx, &rx->returns[i]);
 		if (rx->dispatch != NULL)
 			reclaim(rx);
-		if ((rx->lane != NULL || rx->reassembly != NULL) &&
-			(now = rte_rdtsc()) - flushed >= rx->flush_ticks) {
+		now = rte_rdtsc();
+		if (now - flushed >= rx->flush_ticks) {
 			look_after(rx, now);
 			flushed = now;
 		}
 		ms_idle_round(&rx->idle, n);
 	}
+	ms_flow_settle(rx->flows);
 	if (rx->reassembly != NULL)
 		ms_reassembly_end(rx->reassembly);
 	rte_rcu_qsbr_thread_offline(qsbr, rx->reader);

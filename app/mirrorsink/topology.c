@@ -174,6 +174,7 @@ make_flows(const struct sink *sink, struct sink_rx *rx)
 		.vxlan_port = rx->decap.vxlan_port,
 		.vectors = MS_FLOW_BEST,
 		.clock = &sink->clock,
+		.sessions = rx->sessions,
 		.socket = (int)rte_lcore_to_socket_id(rx->lcore)};
 
 	rx->flows = ms_flow_create(&options);

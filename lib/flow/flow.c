@@ -53,6 +53,8 @@ masks_init(struct ms_flow_table *table, rte_be16_t vxlan_port)
 	tell(table, 50, 12);         /* inner MAC addresses */
 	want_ipv4(table, 62);
 	tell(table, 73, 1); /* protocol */
+	tell(table, HEAD_ADDRESSES, 8);
+	tell(table, HEAD_PORTS, 4);
 }
 
 #if defined(RTE_ARCH_X86_64)
@@ -97,7 +99,6 @@ struct ms_flow_table *
 ms_flow_create(const struct ms_flow_options *options)
 {
 	flow_recall *recall = choose(options->vectors);
-	uint32_t buckets = options->flows / FLOW_WAYS;
 	struct ms_flow_table *table;
 
 	if (recall == NULL) {
@@ -107,14 +108,17 @@ ms_flow_create(const struct ms_flow_options *options)
 	table = rte_zmalloc_socket("ms_flow", sizeof(*table), 64, options->socket);
 	if (table == NULL)
 		goto full;
-	table->buckets = rte_zmalloc_socket("ms_flow", buckets * sizeof(*table->buckets),
-		sizeof(*table->buckets), options->socket);
-	if (table->buckets == NULL)
+	table->flows = rte_zmalloc_socket("ms_flow", options->flows * sizeof(*table->flows),
+		sizeof(*table->flows), options->socket);
+	table->listed = rte_malloc_socket(
+		"ms_flow", options->flows * sizeof(struct flow *), 0, options->socket);
+	if (table->flows == NULL || table->listed == NULL)
 		goto full;
 	masks_init(table, options->vxlan_port);
 	table->recall = recall;
 	table->clock = options->clock;
-	table->shift = 64 - rte_log2_u32(buckets);
+	table->sessions = options->sessions;
+	table->shift = 64 - rte_log2_u32(options->flows);
 	return table;
 full:
 	ms_flow_free(table);
@@ -125,7 +129,9 @@ full:
 void
 ms_flow_free(struct ms_flow_table *table)
 {
-	if (table != NULL)
-		rte_free(table->buckets);
+	if (table != NULL) {
+		rte_free(table->flows);
+		rte_free(table->listed);
+	}
 	rte_free(table);
 }

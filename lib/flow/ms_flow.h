@@ -29,8 +29,9 @@
 struct ms_recalled {
 	struct ms_frame frames[MS_BURST];
 	uint32_t hashes[MS_BURST]; /* symmetric, of the inner flow */
-	uint8_t fates[MS_BURST];   /* MS_FATE_NONE, or what the filter said */
-	uint64_t rejected;         /* set of those whose fate is not MS_FATE_NONE */
+	uint8_t fates[MS_BURST];   /* what the filter said of those that it rejected */
+	uint64_t rejected;         /* set of them */
+	uint64_t bytes;            /* of all packets of the burst, as received */
 };
 
 /*
@@ -40,11 +41,13 @@ struct ms_recalled {
 enum ms_flow_vectors { MS_FLOW_SCALAR, MS_FLOW_AVX2, MS_FLOW_AVX512, MS_FLOW_BEST };
 
 struct ms_flow_options {
-	uint32_t flows;        /* that it holds; a power of two, 2 to MS_FLOWS_MAX */
+	uint32_t flows;        /* that it holds; a power of two, 4 to MS_FLOWS_MAX */
 	rte_be16_t vxlan_port; /* as in struct ms_decap */
 	enum ms_flow_vectors vectors;
-	const struct ms_timestamp *clock; /* lives as long as this */
-	int socket;                       /* where its memory is; SOCKET_ID_ANY will do */
+	/* these live as long as this */
+	const struct ms_timestamp *clock;
+	struct ms_session_counts *sessions; /* by slot; the rx lcore's own */
+	int socket;                         /* where its memory is; SOCKET_ID_ANY will do */
 };
 
 struct ms_flow_table;
@@ -56,13 +59,20 @@ void ms_flow_free(struct ms_flow_table *table);
 
 /*
  * Looks up mbufs[0..n), 1 <= n <= MS_BURST, as the ruleset of this serial number (not 0) would
- * decide. For each packet of a known flow fills its place in *out, counts it in sessions[], and its
- * leaves in leaf_hits[], as ms_filter_burst() does. Returns the set of the others, packet i as bit
- * i, whose places are left alone. tsc: of the burst. rx lcore.
+ * decide. For each packet of a known flow fills its place in *out, and counts it: in the sessions,
+ * and its leaves in leaf_hits[] as ms_filter_burst() does, both at the next ms_flow_settle().
+ * Returns the set of the others, packet i as bit i, whose places are left alone. tsc: of the burst.
+ * rx lcore.
  */
 uint64_t ms_flow_burst(struct ms_flow_table *table, uint32_t serial, struct rte_mbuf *const *mbufs,
-	uint16_t n, uint64_t tsc, ms_counter *leaf_hits, struct ms_session_counts *sessions,
-	struct ms_recalled *out);
+	uint16_t n, uint64_t tsc, ms_counter *leaf_hits, struct ms_recalled *out);
+
+/*
+ * Brings the counters of sessions and leaves up to date, as a burst by another ruleset does before
+ * all else. At least every 10 ms of load; while the leaf_hits of the last burst are there. rx
+ * lcore.
+ */
+void ms_flow_settle(struct ms_flow_table *table);
 
 /*
  * Remembers what the stages have found for a packet of the last burst that was not known, if it has

@@ -45,10 +45,10 @@ null_burst(struct ms_lane *lane, struct ms_lane_output *output, const struct ms_
 	uint64_t taken = 0, bytes = 0;
 
 	for (uint16_t i = 0; i < n; i++) {
-		if ((frames[i].outputs & output->bit) != 0) {
-			taken++;
-			bytes += frames[i].length;
-		}
+		uint64_t mine = (frames[i].outputs & output->bit) != 0;
+
+		taken += mine;
+		bytes += frames[i].length & -mine;
 	}
 	ms_count_add(&output->ledger.offered, taken);
 	ms_count_add(&output->ledger.written, taken);

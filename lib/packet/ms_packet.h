@@ -116,16 +116,34 @@ static_assert(sizeof(struct ms_packet) == 128, "two cache lines a packet");
 struct ms_frame {
 	struct rte_mbuf *mbuf; /* the whole mirrored packet */
 	uint64_t timestamp;    /* nanoseconds since 1970, UTC */
-	uint32_t session:30;   /* slot in the session registry */
-	uint32_t direction:2;  /* enum ms_direction */
-	uint32_t outputs;      /* set of outputs */
+	union {
+		struct {
+			uint32_t session:30;  /* slot in the session registry */
+			uint32_t direction:2; /* enum ms_direction */
+			uint32_t outputs;     /* set of outputs */
+		};
+		uint64_t whose; /* all of them */
+	};
 	/* Where the bytes are, how many there are, and how many there were on their own wire. */
-	uint64_t data:16;   /* of the packet's first byte, from mbuf; 0: segmented or external */
-	uint64_t offset:12; /* of the inner frame, from the packet's first byte */
-	uint64_t length:18; /* bytes of the inner frame that are here */
-	uint64_t original_length:18;
+	union {
+		struct {
+			/* of the packet's first byte, from mbuf; 0: segmented or external */
+			uint64_t data:16;
+			uint64_t offset:12; /* of the inner frame, from the packet's first byte */
+			uint64_t length:18; /* bytes of the inner frame that are here */
+			uint64_t original_length:18;
+		};
+		uint64_t where; /* all of them */
+	};
 };
 static_assert(sizeof(struct ms_frame) == 32, "two frames a cache line in the rings");
+
+/* What ms_frame.where is for these: compilers put bit fields together one by one. */
+static inline uint64_t
+ms_frame_where(uint64_t data, uint64_t offset, uint64_t length, uint64_t original_length)
+{
+	return data | offset << 16 | length << 28 | original_length << 46;
+}
 
 /* Longer packets than this do not fit a ms_frame; no wire carries them (BIG TCP ends at 512 KiB).
  */

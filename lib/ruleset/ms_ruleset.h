@@ -130,11 +130,14 @@ void ms_ruleset_cell_fini(struct ms_ruleset_cell *cell);
 /*
  * Puts next in force, waits until no reader can hold the one before, lets next inherit its counts,
  * and frees it. Returns 0, or -ENOMEM if the counts of rules start anew, which changes nothing
- * else. Control thread; blocks for about a burst.
+ * else. Control thread; blocks for about two bursts.
  */
 int ms_ruleset_publish(struct ms_ruleset_cell *cell, struct ms_ruleset *next);
 
-/* The ruleset in force, for the burst that begins. rx lcore. */
+/*
+ * The ruleset in force, for the burst that begins. Hits of the one before may be counted until the
+ * end of that burst; a poll that gives no packets counts as one. rx lcore.
+ */
 static inline const struct ms_ruleset *
 ms_ruleset_get(const struct ms_ruleset_cell *cell)
 {

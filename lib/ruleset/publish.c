@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Publication and reclamation. A reader takes the pointer once a burst and reports a quiescent
- * state after it; the writer swaps the pointer, waits for every reader's next quiescent state, and
- * only then touches what it took away.
+ * state after it; the writer swaps the pointer, waits for every reader's next two quiescent states,
+ * and only then touches what it took away. Two, since a reader holds hits of leaves back until it
+ * has a burst by the new pointer, or none: before the first state it may have had one by the old.
  */
 #include "ruleset/ms_ruleset.h"
 
@@ -38,7 +39,8 @@ ms_ruleset_publish(struct ms_ruleset_cell *cell, struct ms_ruleset *next)
 	int rc;
 
 	/* rte_rcu_qsbr_synchronize(), but compiled here, where ThreadSanitizer sees its loads */
-	rte_rcu_qsbr_check(cell->qsbr, rte_rcu_qsbr_start(cell->qsbr), true);
+	for (int states = 0; states < 2; states++)
+		rte_rcu_qsbr_check(cell->qsbr, rte_rcu_qsbr_start(cell->qsbr), true);
 	rc = ms_ruleset_inherit(next, last);
 	ms_ruleset_free(last);
 	return rc;

@@ -24,10 +24,11 @@ struct ms_session_counts {
 	ms_counter mac;
 };
 
-/* Counts a mirrored packet whose inner frame has so many bytes. The lcore's owner. */
+/* Counts mirrored packets whose inner frames have so many bytes together. The lcore's owner. */
 static inline void
-ms_session_count_packet(struct ms_session_counts *session, unsigned int direction, uint64_t bytes)
+ms_session_count_packets(
+	struct ms_session_counts *session, unsigned int direction, uint64_t packets, uint64_t bytes)
 {
-	ms_count_add(&session->packets[direction], 1);
+	ms_count_add(&session->packets[direction], packets);
 	ms_count_add(&session->bytes, bytes);
 }
