@@ -236,7 +236,7 @@ mbufs_needed(const struct sink *sink)
 
 	if (sink->options.mbufs != 0)
 		return sink->options.mbufs;
-	n += rings * 3 * ring + lcores * 2 * sink->cache;
+	n += rings * ring + lcores * 2 * sink->cache;
 	if (sink_config(sink)->outer_fragments == MS_FRAGMENTS_REASSEMBLE)
 		n += sink->rx_n * ports_incomplete(sink) * MS_REASSEMBLY_PIECES;
 	for (uint16_t i = 0; i < sink->ports_n; i++) {

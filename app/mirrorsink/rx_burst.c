@@ -199,7 +199,7 @@ hand_over(struct sink_rx *rx, struct outcome *out)
 	ms_count_add(&rx->ledger.fates[MS_FATE_RING_FULL], left);
 }
 
-/* Frees what the workers have done with. */
+/* Frees what the workers are done with. */
 static inline void
 reclaim(struct sink_rx *rx)
 {
@@ -287,6 +287,8 @@ rx_burst(struct sink_rx *rx, const struct sink_queue *queue, struct rte_mbuf **m
 
 	out.excepts = queue->of->peer != NULL;
 	out.free_n = out.foreign_n = out.frames_n = 0;
+	if (rx->dispatch != NULL)
+		ms_dispatch_fetch(rx->dispatch, n);
 	unknown = ms_flow_burst(
 		rx->flows, rules->serial, mbufs, n, tsc, rules->hits[rx->reader], &rx->burst);
 	ms_count_add(&rx->ledger.received, n);

@@ -171,7 +171,7 @@ struct sink_rx {
 
 struct sink_worker {
 	/* worker: ro, ctl: ro */
-	struct ms_ring_pair rings[SINK_RX_MAX]; /* by rx lcore */
+	struct ms_ring *rings[SINK_RX_MAX]; /* by rx lcore */
 	uint16_t rings_n;
 	unsigned int lcore;
 	const _Atomic(int) *stage;

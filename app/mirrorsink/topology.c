@@ -259,17 +259,15 @@ make_rings(struct sink *sink)
 
 	for (uint16_t r = 0; r < sink->rx_n; r++) {
 		for (uint16_t w = 0; w < sink->workers_n; w++) {
-			struct ms_ring_pair *pair = &sink->rx[r]->dispatch->rings[w];
-			char name[20];
-			int rc;
+			struct ms_ring **ring = &sink->rx[r]->dispatch->rings[w];
+			int rc = ms_ring_create(
+				ring, size, (int)rte_lcore_to_socket_id(sink->rx[r]->lcore));
 
-			snprintf(name, sizeof(name), "ms_%u_%u", r, w);
-			rc = ms_ring_pair_create(pair, name, size);
 			if (rc != 0)
 				return cli_wrong("no memory for the rings between lcores: %s; give "
 						 "the EAL more with -m",
 					strerror(-rc));
-			sink->workers[w]->rings[sink->workers[w]->rings_n++] = *pair;
+			sink->workers[w]->rings[sink->workers[w]->rings_n++] = *ring;
 		}
 	}
 	return true;
@@ -312,7 +310,7 @@ topology_free(struct sink *sink)
 		if (rx == NULL)
 			continue;
 		for (uint16_t w = 0; rx->dispatch != NULL && w < sink->workers_n; w++)
-			ms_ring_pair_free(&rx->dispatch->rings[w]);
+			ms_ring_free(rx->dispatch->rings[w]);
 		if (rx->sessions != NULL)
 			munmap(rx->sessions, MS_SESSIONS_MAX * sizeof(struct ms_session_counts));
 		ms_reassembly_free(rx->reassembly);

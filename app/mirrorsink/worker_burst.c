@@ -1,41 +1,40 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The worker lcore: takes frames from each rx lcore's ring to its outputs, and sends the mbufs that
- * no output keeps back to where they came from.
+ * The worker lcore: takes frames from each rx lcore's ring to its outputs, and lets the rx lcore
+ * have the mbufs back that no output keeps.
  */
 #include "sink.h"
 
 #include <rte_cycles.h>
-#include <rte_ring_elem.h>
+#include <rte_prefetch.h>
 
 /* One burst from one rx lcore. Returns how many frames there were. */
 static inline unsigned int
-worker_burst(struct sink_worker *worker, const struct ms_ring_pair *pair)
+worker_burst(struct sink_worker *worker, struct ms_ring *ring)
 {
-	struct ms_frame frames[MS_BURST];
 	struct rte_mbuf *done[MS_BURST];
-	unsigned int n, sent;
-	uint16_t kept, done_n = 0;
+	struct ms_frame *frames;
+	uint16_t n, kept, done_n = 0;
 
 	ms_stages_begin(&worker->stages);
-	n = rte_ring_sc_dequeue_burst_elem(
-		pair->forward, frames, sizeof(struct ms_frame), MS_BURST, NULL);
+	n = kept = ms_ring_take(ring, &frames);
 	if (n == 0)
 		return 0;
+	for (uint16_t i = 0; i < n; i += 2) /* two frames a line, which the rx lcore has written */
+		rte_prefetch0(&frames[i]);
 	ms_stages_end(&worker->stages, MS_STAGE_WORKER, n);
-	kept = (uint16_t)n;
 	if (worker->dedup != NULL) {
-		kept = duplicates_burst(worker->dedup, frames, kept, done);
+		kept = duplicates_burst(worker->dedup, frames, n, done);
 		done_n = (uint16_t)(n - kept);
 		ms_stages_end(&worker->stages, MS_STAGE_DEDUP, n);
 	}
 	done_n += ms_lane_burst(worker->lane, frames, kept, &done[done_n]);
 	ms_count_add(&worker->delivered, kept);
 	ms_stages_end(&worker->stages, MS_STAGE_OUTPUT, kept);
-	sent = rte_ring_sp_enqueue_burst(pair->back, (void **)done, done_n, NULL);
-	if (sent < done_n) /* the rx lcore has stopped taking them back */
-		rte_pktmbuf_free_bulk(&done[sent], done_n - sent);
-	ms_stages_end(&worker->stages, MS_STAGE_RELEASE, done_n);
+	if (kept < n || done_n < n) /* else they are where they were */
+		ms_ring_give_back(ring, frames, n, done, done_n);
+	ms_ring_done(ring);
+	ms_stages_end(&worker->stages, MS_STAGE_RELEASE, n);
 	return n;
 }
 
@@ -53,7 +52,7 @@ worker_main(void *arg)
 		stage = atomic_load_explicit(worker->stage, memory_order_acquire);
 		n = 0;
 		for (uint16_t r = 0; r < worker->rings_n; r++)
-			n += worker_burst(worker, &worker->rings[r]);
+			n += worker_burst(worker, worker->rings[r]);
 		ms_count_add(&worker->rounds, 1);
 		now = rte_rdtsc();
 		if (now - flushed >= worker->flush_ticks) {

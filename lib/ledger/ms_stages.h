@@ -29,7 +29,7 @@
 	X(WORKER, worker, "takes frames out of rings, polls that gave frames") \
 	X(DEDUP, dedup, "looks for duplicates")                                \
 	X(OUTPUT, output, "copies, sends, counts frames")                      \
-	X(RELEASE, release, "gives mbufs back, by way of return rings if there are any")
+	X(RELEASE, release, "gives mbufs back")
 
 enum ms_stage {
 #define X(e, n, h) MS_STAGE_##e,

@@ -5,6 +5,19 @@
 #include <rte_mbuf.h>
 
 /*
+ * What keeps the mbuf from going back to the pool as it is; 0: nothing does. That is one segment,
+ * nobody else's, with its own buffer. Where there is one segment `next` is NULL, as for all mbufs
+ * of a pool. Answers for several mbufs are to be or-ed: that takes no branch.
+ */
+static inline uint64_t
+ms_mbuf_oddity(const struct rte_mbuf *m, const struct rte_mempool *pool)
+{
+	return (uint64_t)(rte_mbuf_refcnt_read(m) ^ 1) | (uint64_t)(m->nb_segs ^ 1) |
+	       (m->ol_flags & (RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL)) |
+	       ((uintptr_t)m->pool ^ (uintptr_t)pool);
+}
+
+/*
  * Frees mbufs[0..n), n >= 1, as rte_pktmbuf_free_bulk() does. Nearly always all are plain and of
  * one pool, and then that takes them in one piece.
  */
@@ -12,23 +25,11 @@ static inline void
 ms_mbuf_free_bulk(struct rte_mbuf **mbufs, unsigned int n)
 {
 	struct rte_mempool *pool = mbufs[0]->pool;
-	uintptr_t pools = 0;
-	uint64_t flags = 0;
-	uint32_t counts = 0;
+	uint64_t odd = 0;
 
-	/*
-	 * Plain is what can go back as it is: one segment, nobody else's, with its own buffer.
-	 * Where there is one segment `next` is NULL, as for all mbufs of a pool.
-	 */
-	for (unsigned int i = 0; i < n; i++) {
-		const struct rte_mbuf *m = mbufs[i];
-
-		counts |= (rte_mbuf_refcnt_read(m) ^ 1u) | (m->nb_segs ^ 1u);
-		flags |= m->ol_flags;
-		pools |= (uintptr_t)m->pool ^ (uintptr_t)pool;
-	}
-	flags &= RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL;
-	if (likely((flags | counts | pools) == 0))
+	for (unsigned int i = 0; i < n; i++)
+		odd |= ms_mbuf_oddity(mbufs[i], pool);
+	if (likely(odd == 0))
 		rte_mempool_put_bulk(pool, (void *const *)mbufs, n);
 	else
 		rte_pktmbuf_free_bulk(mbufs, n);
