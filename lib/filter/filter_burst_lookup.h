@@ -139,14 +139,27 @@ uniform_tree(const struct ms_policy *policy, const uint8_t *table, struct ms_pac
 	const struct ms_result *results = (const struct ms_result *)(table + t->results);
 	const struct ms_block *blocks[MS_BURST];
 	uint32_t least[MS_BURST];
+	uint8_t asked[MS_BURST];
 
 	for (uint16_t i = 0; i < n; i++)
-		least[i] = UINT16_MAX;
-	for (uint32_t tree = 0; tree < t->trees_n; tree++) {
-		for (uint16_t i = 0; i < n; i++)
-			blocks[i] = ms_tree_block(table, tree, &packets[i].key);
+		blocks[i] = ms_tree_block(table, ms_tree_leaf(table, 0, &packets[i].key));
+	for (uint16_t i = 0; i < n; i++)
+		least[i] = block_rank(blocks[i], &packets[i].key);
+	for (uint32_t tree = 1; tree < t->trees_n; tree++) {
+		uint16_t asked_n = 0;
+
+		/* Only those that may find an earlier rule; sorted out without a branch for each.
+		 */
 		for (uint16_t i = 0; i < n; i++) {
-			uint32_t rank = block_rank(blocks[i], &packets[i].key);
+			const struct ms_cut *leaf = ms_tree_leaf(table, tree, &packets[i].key);
+
+			blocks[asked_n] = ms_tree_block(table, leaf);
+			asked[asked_n] = (uint8_t)i;
+			asked_n += leaf->mask < least[i];
+		}
+		for (uint16_t j = 0; j < asked_n; j++) {
+			uint8_t i = asked[j];
+			uint32_t rank = block_rank(blocks[j], &packets[i].key);
 
 			least[i] = rank < least[i] ? rank : least[i];
 		}
@@ -291,12 +304,15 @@ burst_rows(struct burst *burst, ms_counter *leaf_hits)
 	for (uint16_t i = 0; i < burst->kinds_n[MS_TABLE_V4_TREE]; i++) {
 		struct step *step = &burst->steps[burst->kinds[MS_TABLE_V4_TREE][i]];
 		const struct ms_trees *t = (const struct ms_trees *)step->table;
-		uint32_t least = UINT16_MAX;
+		uint32_t least = t->none;
 
 		for (uint32_t tree = 0; tree < t->trees_n; tree++) {
-			uint32_t rank =
-				block_rank(ms_tree_block(step->table, tree, step->key), step->key);
+			const struct ms_cut *leaf = ms_tree_leaf(step->table, tree, step->key);
+			uint32_t rank;
 
+			if (leaf->mask >= least)
+				continue;
+			rank = block_rank(ms_tree_block(step->table, leaf), step->key);
 			least = rank < least ? rank : least;
 		}
 		step->result = (const struct ms_result *)(step->table + t->results) + least;

@@ -311,6 +311,7 @@ struct forest {
 	uint32_t trees_n;
 	uint32_t root[MS_TREES_MAX];
 	uint32_t depth[MS_TREES_MAX];
+	double asked; /* the part of keys that ask the tree at hand */
 	/* of the tree at hand: rows of all lists, and blocks that a row's keys pass */
 	double weight;
 	double passed;
@@ -491,7 +492,8 @@ build_cut(struct forest *forest, const struct row *const *list, uint32_t n, uint
 		return true;
 	}
 	if (depth == 0) {
-		*cut = (struct ms_cut){.child = put_blocks(forest, list, n)};
+		*cut = (struct ms_cut){.child = put_blocks(forest, list, n),
+			.mask = n != 0 ? list[0]->rank : forest->none};
 		if (cut->child == UINT32_MAX)
 			return false;
 	} else if (!build_children(forest, list, n, depth, cut)) {
@@ -568,7 +570,9 @@ build_tree(struct forest *forest, const struct row *const *list, uint32_t n, uin
 	forest->depth[forest->trees_n++] = depth;
 	bytes = forest_bytes(forest);
 	forest->cost += COST_TREE + COST_STEP * depth +
-	                (forest->weight == 0 ? 1 : forest->passed / forest->weight) * COST_BLOCK *
+	                forest->asked *
+	                        (forest->weight == 0 ? 1 : forest->passed / forest->weight) *
+	                        COST_BLOCK *
 	                        (bytes < L1_BYTES          ? 1
 					: bytes < L2_BYTES ? 1.3
 							   : 2.5);
@@ -620,6 +624,20 @@ add_tree(struct forest *forest, const struct row *const *list, uint32_t n)
 	return found;
 }
 
+/*
+ * The part of keys that ask a tree, if each row has as many: those of the rows of earlier groups
+ * need not, if they come before most of the tree's.
+ */
+static double
+asked_part(const struct rows *rows, const struct row *const *list, uint32_t n, unsigned int group)
+{
+	uint32_t asked = 0;
+
+	for (uint32_t i = 0; n != 0 && i < rows->n; i++)
+		asked += row_group(&rows->row[i]) >= group || rows->row[i].rank > list[n / 2]->rank;
+	return (double)asked / rows->n;
+}
+
 /* All rows in one tree, or parted. */
 static bool
 build_forest(struct forest *forest, const struct rows *rows, bool parted)
@@ -633,6 +651,7 @@ build_forest(struct forest *forest, const struct rows *rows, bool parted)
 		for (uint32_t i = 0; i < rows->n; i++)
 			if (!parted || row_group(&rows->row[i]) == group)
 				list[n++] = &rows->row[i];
+		forest->asked = asked_part(rows, list, n, parted ? group : 0);
 		if (n != 0 && !add_tree(forest, list, n))
 			return false;
 	}
@@ -646,7 +665,7 @@ image_forest(struct ms_image *image, struct ms_arena *arena, const struct forest
 	size_t cuts = forest->cuts.n * sizeof(struct ms_cut);
 	size_t blocks = forest->blocks.n * sizeof(struct ms_block);
 	size_t results_size = ((size_t)forest->none + 1) * sizeof(*results);
-	struct ms_trees t = {.trees_n = forest->trees_n};
+	struct ms_trees t = {.trees_n = forest->trees_n, .none = forest->none};
 	size_t size = sizeof(t) + blocks + cuts + results_size;
 	uint8_t *bytes;
 

@@ -214,7 +214,8 @@ static_assert(sizeof(struct ms_block) == 512, "blocks begin on a cache line");
 
 /*
  * A node of a tree: (the 32-bit word at `word` of the key >> shift) & mask tells the child, counted
- * from `child`. Below the last level child is the number of a block.
+ * from `child`. Below the last level child is the number of a block, and mask the least rank in it:
+ * who has found an earlier rule needs not look there.
  */
 struct ms_cut {
 	uint32_t child;
@@ -233,7 +234,8 @@ struct ms_trees {
 	uint32_t cuts;    /* offsets from the table */
 	uint32_t blocks;  /* at a multiple of 64 */
 	uint32_t results; /* by rank */
-	uint32_t reserved[6];
+	uint32_t none;    /* rank of no rule */
+	uint32_t reserved[5];
 };
 
 /* What a lookup finds. */
@@ -581,9 +583,9 @@ ms_cut_word(const struct ms_cut *cut, const struct ms_key *key)
 	return word;
 }
 
-/* The block of a tree for a key. */
-static inline const struct ms_block *
-ms_tree_block(const uint8_t *table, unsigned int tree, const struct ms_key *key)
+/* Where a key comes to in a tree: what leads to a block. */
+static inline const struct ms_cut *
+ms_tree_leaf(const uint8_t *table, unsigned int tree, const struct ms_key *key)
 {
 	const struct ms_trees *t = (const struct ms_trees *)table;
 	const struct ms_cut *cuts = (const struct ms_cut *)(table + t->cuts);
@@ -591,7 +593,15 @@ ms_tree_block(const uint8_t *table, unsigned int tree, const struct ms_key *key)
 
 	for (uint32_t i = 0; i < t->depth[tree]; i++)
 		cut = &cuts[cut->child + (ms_cut_word(cut, key) >> cut->shift & cut->mask)];
-	return (const struct ms_block *)(table + t->blocks) + cut->child;
+	return cut;
+}
+
+static inline const struct ms_block *
+ms_tree_block(const uint8_t *table, const struct ms_cut *leaf)
+{
+	const struct ms_trees *t = (const struct ms_trees *)table;
+
+	return (const struct ms_block *)(table + t->blocks) + leaf->child;
 }
 
 /* The result of the first rule of a tree table that matches. */
@@ -599,12 +609,16 @@ static inline const struct ms_result *
 ms_tree_lookup(const uint8_t *table, const struct ms_key *key)
 {
 	const struct ms_trees *t = (const struct ms_trees *)table;
-	uint32_t least = UINT16_MAX;
+	uint32_t least = t->none;
 
 	for (uint32_t i = 0; i < t->trees_n; i++) {
-		const struct ms_block *block = ms_tree_block(table, i, key);
-		uint32_t row = ms_rows_first((const uint8_t *)&block->rows, key, 16);
+		const struct ms_cut *leaf = ms_tree_leaf(table, i, key);
+		const struct ms_block *block = ms_tree_block(table, leaf);
+		uint32_t row;
 
+		if (leaf->mask >= least)
+			continue;
+		row = ms_rows_first((const uint8_t *)&block->rows, key, 16);
 		while (row == 16 && block->more != 0) {
 			block++;
 			row = ms_rows_first((const uint8_t *)&block->rows, key, 16);
