@@ -8,8 +8,26 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <sys/mman.h>
+
 #define BLOB_ALIGN 64
 #define BLOB_ROOM  4096
+#define HUGE_PAGE  ((size_t)2 << 20)
+
+/* Large ones lie on huge pages where the system has them: tables are read here and there. */
+static uint8_t *
+blob_room(size_t room)
+{
+	uint8_t *base;
+
+	if (room < HUGE_PAGE)
+		return aligned_alloc(BLOB_ALIGN, room);
+	room = (room + HUGE_PAGE - 1) & ~(HUGE_PAGE - 1);
+	base = aligned_alloc(HUGE_PAGE, room);
+	if (base != NULL)
+		(void)madvise(base, room, MADV_HUGEPAGE); /* as well without */
+	return base;
+}
 
 /* Makes room for need bytes, doubling what there is up to limit. Returns false with errno. */
 static bool
@@ -27,7 +45,7 @@ blob_grow(struct ms_blob *blob, size_t need)
 	}
 	if (blob->limit != 0 && room > blob->limit)
 		room = (blob->limit + BLOB_ALIGN - 1) & ~(size_t)(BLOB_ALIGN - 1);
-	base = aligned_alloc(BLOB_ALIGN, room);
+	base = blob_room(room);
 	if (base == NULL) {
 		errno = ENOMEM;
 		return false;
