@@ -419,8 +419,8 @@ rx_main(void *arg)
 	while (atomic_load_explicit(rx->stage, memory_order_relaxed) == SINK_RUN) {
 		unsigned int n = poll_queues(rx);
 
-		if (n == 0) /* so that counters are exact when nothing comes, and no ruleset is
-		               needed */
+		/* so that counters are exact when nothing comes, and the last ruleset can go */
+		if (n == 0)
 			ms_flow_settle(rx->flows);
 		rte_rcu_qsbr_quiescent(qsbr, rx->reader);
 		ms_count_add(&rx->rounds, 1);

@@ -62,7 +62,7 @@ struct ms_flow_table {
 
 	/* the owner's alone */
 	struct flow **listed;  /* those with a tally; room for all */
-	uint32_t listed_n;     /* */
+	uint32_t listed_n;     /* of them */
 	uint32_t serial;       /* of the last burst */
 	uint32_t turn;         /* which place gives way next */
 	ms_counter *leaf_hits; /* of the last burst */

@@ -2,7 +2,7 @@
 /*
  * What an rx lcore remembers of inner flows: what the stages from decap to filter came to for a
  * packet of a session and an inner 5-tuple, they will come to for the next one. A packet whose flow
- * is known costs one look into one cache line, whatever the number of rules, filters and sessions;
+ * is known costs one look into two cache lines, whatever the number of rules, filters and sessions;
  * all others, and all shapes but the most common one, take the way through the stages, and are
  * remembered. Nothing but speed depends on it.
  *
