@@ -100,6 +100,8 @@ study(struct sink_rx *rx, const struct ms_ruleset *rules, struct rte_mbuf **mbuf
 		if (has_session(p)) {
 			ms_session_count_packets(
 				&rx->sessions[p->session], p->direction, 1, p->length);
+			if (p->fate != MS_FATE_NONE)
+				ms_count_add(&rx->sessions[p->session].rejected, 1);
 			if (p->eni_mac == 0 && p->direction != MS_DIRECTION_UNKNOWN)
 				learn_mac(&rx->sessions[p->session], p);
 			*gone &= ~(UINT64_C(1) << p->place);
@@ -134,14 +136,13 @@ learn(struct sink_rx *rx, struct rte_mbuf *const *mbufs, uint16_t n)
 	}
 }
 
-/* Counts and takes out what the filter has rejected. */
+/* Takes out what the filter has rejected; sessions have counted it with all their packets. */
 static inline void
 reject(struct sink_rx *rx, struct rte_mbuf *const *mbufs, struct outcome *out)
 {
 	for (uint64_t left = rx->burst.rejected; left != 0; left &= left - 1) {
 		unsigned int i = (unsigned int)__builtin_ctzll(left);
 
-		ms_count_add(&rx->sessions[rx->burst.frames[i].session].rejected, 1);
 		ms_count_add(&rx->ledger.fates[rx->burst.fates[i]], 1);
 		out->free[out->free_n++] = mbufs[i];
 	}

@@ -68,6 +68,8 @@ add_mac(struct sink_session_totals *totals, uint64_t seen)
 void
 totals_session(const struct sink *sink, uint32_t slot, struct sink_session_totals *totals)
 {
+	uint64_t gone;
+
 	memset(totals, 0, sizeof(*totals));
 	for (uint16_t l = 0; l < sink->lanes_n && sink->dedups[l] != NULL; l++)
 		totals->duplicates += ms_count_read(&sink->dedups[l]->sessions[slot]);
@@ -83,7 +85,9 @@ totals_session(const struct sink *sink, uint32_t slot, struct sink_session_total
 	}
 	for (unsigned int d = 0; d < MS_DIRECTIONS; d++)
 		totals->packets += totals->directions[d];
-	totals->delivered = totals->packets - totals->rejected - totals->lost - totals->duplicates;
+	/* packets are counted up to 10 ms after they came, by which some may be lost already */
+	gone = totals->rejected + totals->lost + totals->duplicates;
+	totals->delivered = totals->packets - RTE_MIN(gone, totals->packets);
 }
 
 void

@@ -263,6 +263,8 @@ settle(struct ms_flow_table *table, struct flow *flow)
 
 	ms_session_count_packets(&table->sessions[of.session], of.direction, packets,
 		flow->tally & (TALLY_PACKET - 1));
+	if (flow->fate != MS_FATE_NONE)
+		ms_count_add(&table->sessions[of.session].rejected, packets);
 	ms_count_add(&table->leaf_hits[flow->leaf], packets);
 	if (flow->leaf_second != MS_LEAF_NONE)
 		ms_count_add(&table->leaf_hits[flow->leaf_second], packets);

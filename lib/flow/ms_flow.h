@@ -60,9 +60,9 @@ void ms_flow_free(struct ms_flow_table *table);
 /*
  * Looks up mbufs[0..n), 1 <= n <= MS_BURST, as the ruleset of this serial number (not 0) would
  * decide. For each packet of a known flow fills its place in *out, and counts it: in the sessions,
- * and its leaves in leaf_hits[] as ms_filter_burst() does, both at the next ms_flow_settle().
- * Returns the set of the others, packet i as bit i, whose places are left alone. tsc: of the burst.
- * rx lcore.
+ * as rejected too if it is, and its leaves in leaf_hits[] as ms_filter_burst() does, both at the
+ * next ms_flow_settle(). Returns the set of the others, packet i as bit i, whose places are left
+ * alone. tsc: of the burst. rx lcore.
  */
 uint64_t ms_flow_burst(struct ms_flow_table *table, uint32_t serial, struct rte_mbuf *const *mbufs,
 	uint16_t n, uint64_t tsc, ms_counter *leaf_hits, struct ms_recalled *out);

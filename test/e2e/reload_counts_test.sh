@@ -8,6 +8,8 @@
 #
 # Succeeds if no hit of a rule is lost or counted twice, whenever a reload comes: in the end the hits of
 # each direction are the frames that were accepted, the session has as many, and the ledger balances.
+# And if a session whose frames are all rejected never seems, while they come, to have more rejected
+# than seen.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -64,3 +66,31 @@ for workers in 0 1; do
 		judge.demand(seen == summary["received"]["packets"], "the session has %d", seen)
 	END
 done
+
+# Asked while packets come, which are all rejected.
+use_lcores 2
+sed -i 's/"accept"/"reject"/g' "$work/c.json"
+sink_start rejects "--vdev=net_pcap0,rx_pcap=$work/in.pcap,infinite_rx=1" -- -W 0 -c "$work/c.json" \
+	--summary "$work/s.json"
+asked=()
+for ((i = 0; i < 300; i++)); do
+	asked+=(/mirrorsink/sessions)
+done
+telemetry rejects "${asked[@]}" >"$work/asked"
+stop "$pid" || fail "mirrorsink ends with status $?"
+assert_ledger "$work/s.json"
+check "$work/asked" <<'END'
+import re
+import sys
+import judge
+
+with open(sys.argv[1], encoding="utf-8") as file:
+    text = file.read()
+packets, delivered, rejected = (
+    [int(n) for n in re.findall(rf'"{what}": (\d+)', text)] for what in ("packets", "delivered", "rejected"))
+print(f"{len(packets)} answers, {packets[0]} to {packets[-1]} packets")
+judge.demand(len(packets) == len(delivered) == len(rejected) >= 300, "%d answers", len(packets))
+judge.demand(packets[-1] > packets[0], "no packets came meanwhile")
+for seen, passed, refused in zip(packets, delivered, rejected):
+    judge.demand(refused <= seen and passed <= seen, "of %d %d delivered, %d rejected", seen, passed, refused)
+END

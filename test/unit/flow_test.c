@@ -167,6 +167,8 @@ store(struct made *made, const struct rte_mbuf *m, const struct ms_packet *p)
 
 	made->sessionless &= ~(UINT64_C(1) << p->place);
 	ms_session_count_packets(&made->sessions[p->session], p->direction, 1, p->length);
+	if (p->fate != MS_FATE_NONE)
+		ms_count_add(&made->sessions[p->session].rejected, 1);
 	burst->hashes[p->place] = p->hash;
 	burst->fates[p->place] = p->fate;
 	burst->rejected |= (uint64_t)(p->fate != MS_FATE_NONE) << p->place;
