@@ -172,6 +172,7 @@ make_flows(const struct sink *sink, struct sink_rx *rx)
 {
 	const struct ms_flow_options options = {.flows = MS_FLOWS,
 		.vxlan_port = rx->decap.vxlan_port,
+		.hashes = sink->hash || sink->workers_n > 1,
 		.vectors = MS_FLOW_BEST,
 		.clock = &sink->clock,
 		.sessions = rx->sessions,

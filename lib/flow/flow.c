@@ -10,20 +10,32 @@
 
 #include "packet/ms_wire.h"
 
+/* Where a head keeps a packet's byte. */
+static uint8_t *
+head_at(struct head *head, unsigned int byte)
+{
+	if (byte >= AT_KEY_END)
+		return (uint8_t *)&head->key[2] + byte - AT_KEY_END;
+	if (byte >= AT_TYPE)
+		return (uint8_t *)head->inner + byte - AT_INNER;
+	if (byte >= AT_KEY)
+		return (uint8_t *)head->key + byte - AT_KEY;
+	return (uint8_t *)head->shape + byte - AT_SHAPE;
+}
+
 /* Bits `mask` of packet byte `at` decide, and have to be those of `value`. */
 static void
 want(struct ms_flow_table *table, unsigned int at, uint8_t mask, uint8_t value)
 {
-	((uint8_t *)table->mask.word)[at - HEAD_FROM] = mask;
-	((uint8_t *)table->shape_mask.word)[at - HEAD_FROM] = mask;
-	((uint8_t *)table->shape.word)[at - HEAD_FROM] = value;
+	*head_at(&table->mask, at) = mask;
+	*head_at(&table->shape, at) = value;
 }
 
 /* n packet bytes tell flows apart. */
 static void
 tell(struct ms_flow_table *table, unsigned int at, unsigned int n)
 {
-	memset((uint8_t *)table->mask.word + at - HEAD_FROM, 0xff, n);
+	memset(head_at(&table->mask, at), 0xff, n);
 }
 
 /* Ethernet type, from byte `at` on, and an IPv4 header: no options, no fragment. */
@@ -45,23 +57,22 @@ masks_init(struct ms_flow_table *table, rte_be16_t vxlan_port)
 
 	want_ipv4(table, 12);
 	want(table, 23, 0xff, MS_PROTO_UDP);
-	tell(table, 26, 4); /* outer source */
 	want(table, 36, 0xff, (uint8_t)(port >> 8));
 	want(table, 37, 0xff, (uint8_t)port);
 	want(table, 42, 0x08, 0x08); /* VXLAN's I flag */
 	tell(table, 46, 3);          /* VNI */
 	tell(table, 50, 12);         /* inner MAC addresses */
-	want_ipv4(table, 62);
+	want_ipv4(table, AT_TYPE);
 	tell(table, 73, 1); /* protocol */
-	tell(table, HEAD_ADDRESSES, 8);
-	tell(table, HEAD_PORTS, 4);
+	tell(table, AT_ADDRESSES, 8);
+	tell(table, AT_PORTS, 4);
 }
 
 #if defined(RTE_ARCH_X86_64)
 static bool
 has_avx512(void)
 {
-	return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw");
+	return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl");
 }
 #endif
 
@@ -74,9 +85,11 @@ choose(enum ms_flow_vectors vectors)
 	switch (vectors) {
 #if defined(RTE_ARCH_X86_64)
 	case MS_FLOW_BEST:
-		if (bits >= RTE_VECT_SIMD_512 && has_avx512())
+		if (bits < RTE_VECT_SIMD_256)
+			break;
+		if (has_avx512())
 			return flow_recall_avx512;
-		if (bits >= RTE_VECT_SIMD_256 && __builtin_cpu_supports("avx2"))
+		if (__builtin_cpu_supports("avx2"))
 			return flow_recall_avx2;
 		break;
 	case MS_FLOW_AVX512:
@@ -110,15 +123,18 @@ ms_flow_create(const struct ms_flow_options *options)
 		goto full;
 	table->flows = rte_zmalloc_socket("ms_flow", options->flows * sizeof(*table->flows),
 		sizeof(*table->flows), options->socket);
+	table->leaves = rte_malloc_socket(
+		"ms_flow", options->flows * sizeof(*table->leaves), 0, options->socket);
 	table->listed = rte_malloc_socket(
 		"ms_flow", options->flows * sizeof(struct flow *), 0, options->socket);
-	if (table->flows == NULL || table->listed == NULL)
+	if (table->flows == NULL || table->leaves == NULL || table->listed == NULL)
 		goto full;
 	masks_init(table, options->vxlan_port);
 	table->recall = recall;
+	table->hashes = options->hashes;
 	table->clock = options->clock;
 	table->sessions = options->sessions;
-	table->shift = 64 - rte_log2_u32(options->flows);
+	table->places = (options->flows - 1) * (uint32_t)sizeof(struct flow);
 	return table;
 full:
 	ms_flow_free(table);
@@ -131,6 +147,7 @@ ms_flow_free(struct ms_flow_table *table)
 {
 	if (table != NULL) {
 		rte_free(table->flows);
+		rte_free(table->leaves);
 		rte_free(table->listed);
 	}
 	rte_free(table);

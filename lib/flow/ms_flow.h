@@ -2,7 +2,7 @@
 /*
  * What an rx lcore remembers of inner flows: what the stages from decap to filter came to for a
  * packet of a session and an inner 5-tuple, they will come to for the next one. A packet whose flow
- * is known costs one look into two cache lines, whatever the number of rules, filters and sessions;
+ * is known costs one look into a cache line, whatever the number of rules, filters and sessions;
  * all others, and all shapes but the most common one, take the way through the stages, and are
  * remembered. Nothing but speed depends on it.
  *
@@ -14,6 +14,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "ledger/ms_ledger.h"
@@ -22,13 +23,13 @@
 #include "session/ms_session_counts.h"
 
 /* Flows that a table holds, unless somebody asks for another number: 2 MiB of memory. */
-#define MS_FLOWS     16384u
+#define MS_FLOWS     32768u
 #define MS_FLOWS_MAX (1u << 24)
 
 /* What is known of the packets of a burst, by their place in it. */
 struct ms_recalled {
 	struct ms_frame frames[MS_BURST];
-	uint32_t hashes[MS_BURST]; /* symmetric, of the inner flow */
+	uint32_t hashes[MS_BURST]; /* symmetric, of the inner flow; if they are wanted */
 	uint8_t fates[MS_BURST];   /* what the filter said of those that it rejected */
 	uint64_t rejected;         /* set of them */
 	uint64_t bytes;            /* of all packets of the burst, as received */
@@ -43,6 +44,7 @@ enum ms_flow_vectors { MS_FLOW_SCALAR, MS_FLOW_AVX2, MS_FLOW_AVX512, MS_FLOW_BES
 struct ms_flow_options {
 	uint32_t flows;        /* that it holds; a power of two, 4 to MS_FLOWS_MAX */
 	rte_be16_t vxlan_port; /* as in struct ms_decap */
+	bool hashes;           /* wanted of all packets */
 	enum ms_flow_vectors vectors;
 	/* these live as long as this */
 	const struct ms_timestamp *clock;
@@ -61,8 +63,8 @@ void ms_flow_free(struct ms_flow_table *table);
  * Looks up mbufs[0..n), 1 <= n <= MS_BURST, as the ruleset of this serial number (not 0) would
  * decide. For each packet of a known flow fills its place in *out, and counts it: in the sessions,
  * as rejected too if it is, and its leaves in leaf_hits[] as ms_filter_burst() does, both at the
- * next ms_flow_settle(). Returns the set of the others, packet i as bit i, whose places are left
- * alone. tsc: of the burst. rx lcore.
+ * next ms_flow_settle(). Returns the set of the others, packet i as bit i, whose places hold
+ * nothing yet. mbufs has room for MS_BURST, which may be read. tsc: of the burst. rx lcore.
  */
 uint64_t ms_flow_burst(struct ms_flow_table *table, uint32_t serial, struct rte_mbuf *const *mbufs,
 	uint16_t n, uint64_t tsc, ms_counter *leaf_hits, struct ms_recalled *out);

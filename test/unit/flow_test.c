@@ -16,6 +16,7 @@
 #include "decap/ms_decap.h"
 #include "filter/ms_filter_lookup.h"
 #include "flow/ms_flow.h"
+#include "packet/ms_wire.h"
 #include "packet_fixture.h"
 
 #define BURSTS  1500
@@ -113,6 +114,8 @@ push_inner(struct test_bytes *b, uint32_t flow, struct test_random *random)
 		test_put16(ip + 6, (uint16_t)(1u << test_below(random, 16)));
 	if (test_below(random, 20) == 0) /* a length that lies, or says nothing */
 		test_put16(ip + 2, (uint16_t)test_below(random, test_below(random, 2) ? 60 : 3000));
+	if (test_below(random, 40) == 0) /* the Ethernet header makes it more than 16 bits */
+		test_put16(ip + 2, (uint16_t)(UINT16_MAX - test_below(random, 30)));
 	if (test_below(random, 30) == 0)
 		ip[0] = (uint8_t)test_random(random);
 	ip[1] = (uint8_t)test_random(random); /* the type of service tells no flows apart */
@@ -134,7 +137,7 @@ static struct rte_mbuf *
 make_packet(struct test_bytes *b, struct test_arena *arena, struct test_random *random)
 {
 	uint32_t flow = test_below(random, FLOWS), n;
-	uint8_t *vxlan, *ip;
+	uint8_t *vxlan, *udp, *ip;
 	struct rte_mbuf *m;
 
 	test_bytes_clear(b);
@@ -143,12 +146,18 @@ make_packet(struct test_bytes *b, struct test_arena *arena, struct test_random *
 	vxlan = test_push_vxlan(b, 5 + flow % 4);
 	if (test_below(random, 30) == 0)
 		vxlan[test_below(random, 8)] ^= (uint8_t)(1u << test_below(random, 8));
-	test_push_udp(b, (uint16_t)test_random(random),
+	udp = test_push_udp(b, (uint16_t)test_random(random),
 		test_below(random, 50) == 0 ? 4788 : MS_VXLAN_PORT);
 	ip = test_push_ipv4(b, TEST_PROTO_UDP, UINT32_C(0x0a000001) + flow / 8 % 3,
 		UINT32_C(0x0a000063), test_below(random, 50) == 0);
 	if (test_below(random, 40) == 0)
 		ip[test_below(random, 10)] ^= (uint8_t)(1u << test_below(random, 8));
+	if (test_below(random, 40) == 0) { /* lengths of which one goes round */
+		uint16_t length = (uint16_t)(UINT16_MAX - test_below(random, 30));
+
+		test_put16(udp + 4, length);
+		test_put16(ip + 2, (uint16_t)(length + MS_IPV4_HDR));
+	}
 	test_push_ether(b, RTE_ETHER_TYPE_IPV4);
 	if (test_below(random, 50) == 0)
 		test_bytes_at(b)[12 + test_below(random, 2)] ^= 1;
@@ -216,7 +225,11 @@ through_table(struct made *made, const struct ms_ruleset *rules, unsigned int co
 {
 	uint64_t unknown = ms_flow_burst(
 		table, rules->serial, mbufs, n, TSC, made->hits[config], &made->burst);
+	uint64_t bytes = 0;
 
+	for (uint16_t i = 0; i < n; i++)
+		bytes += mbufs[i]->pkt_len;
+	assert_int_equal(made->burst.bytes, bytes);
 	made->known += n - (unsigned int)__builtin_popcountll(unknown);
 	through_stages(made, rules, config, mbufs, unknown, table);
 }
@@ -270,6 +283,7 @@ check(enum ms_flow_vectors vectors, uint32_t flows, bool knows_most)
 {
 	struct ms_flow_options options = {.flows = flows,
 		.vxlan_port = decap.vxlan_port,
+		.hashes = true,
 		.vectors = vectors,
 		.clock = &clock_of_test,
 		.socket = SOCKET_ID_ANY};
