@@ -86,6 +86,7 @@ study(struct sink_rx *rx, const struct ms_ruleset *rules, struct rte_mbuf **mbuf
 	ms_stages_end(&rx->stages, MS_STAGE_DECAP, n);
 	if (rx->reassembly != NULL) {
 		n = ms_reassembly_burst(rx->reassembly, studied, packets, n, tsc);
+		rx->burst.pool = NULL; /* wholes are chains, of mbufs that came earlier */
 		ms_stages_end(&rx->stages, MS_STAGE_REASSEMBLY, n);
 	}
 	ms_ruleset_session_burst(rules, rx->registry, packets, n);
@@ -180,8 +181,8 @@ settle(struct sink_rx *rx, struct rte_mbuf **mbufs, uint16_t n, uint64_t gone, s
 static inline void
 hand_over(struct sink_rx *rx, struct outcome *out)
 {
-	uint16_t left =
-		ms_dispatch_burst(rx->dispatch, rx->burst.frames, rx->burst.hashes, out->frames_n);
+	uint16_t left = ms_dispatch_burst(
+		rx->dispatch, rx->burst.frames, rx->burst.hashes, out->frames_n, rx->burst.pool);
 
 	ms_stages_end(&rx->stages, MS_STAGE_DISPATCH, out->frames_n);
 	while (left > 0 && rx->wait) {
@@ -278,6 +279,18 @@ send_foreign(struct sink_rx *rx, const struct sink_queue *queue, struct outcome 
 	ms_count_add(&rx->exception_dropped, unsent);
 }
 
+/* Frees what is done with. */
+static inline void
+release(struct sink_rx *rx, struct outcome *out)
+{
+	if (out->free_n == 0)
+		return;
+	if (likely(rx->burst.pool != NULL))
+		rte_mempool_put_bulk(rx->burst.pool, (void *const *)out->free, out->free_n);
+	else
+		ms_mbuf_free_bulk(out->free, out->free_n);
+}
+
 static void
 rx_burst(struct sink_rx *rx, const struct sink_queue *queue, struct rte_mbuf **mbufs, uint16_t n)
 {
@@ -309,8 +322,7 @@ rx_burst(struct sink_rx *rx, const struct sink_queue *queue, struct rte_mbuf **m
 	}
 	if (out.foreign_n > 0)
 		send_foreign(rx, queue, &out);
-	if (out.free_n > 0)
-		ms_mbuf_free_bulk(out.free, out.free_n);
+	release(rx, &out);
 	ms_stages_end(&rx->stages, MS_STAGE_RELEASE, out.free_n);
 }
 

@@ -72,31 +72,36 @@ make_room(struct ms_ring *ring, uint32_t n)
 	return RTE_MIN(n, size - (ring->head - ring->reclaimed));
 }
 
+/* Do all mbufs go back to the ring's pool as they are? */
+static inline bool
+all_plain(const struct ms_ring *ring, const struct ms_frame *frames, uint32_t n)
+{
+	uint64_t odd = 0;
+
+	for (uint32_t i = 0; i < n; i++)
+		odd |= ms_mbuf_oddity(frames[i].mbuf, ring->pool);
+	return odd == 0;
+}
+
 /* Fills n places from number `from` on, which lie in one piece. */
 static inline void
 fill(struct ms_ring *ring, uint32_t from, const struct ms_frame *frames, uint32_t n)
 {
 	struct ms_frame *restrict places = &ring->places[from & ring->mask];
 	struct rte_mbuf **restrict mbufs = &ring->mbufs[from & ring->mask];
-	const struct rte_mempool *pool = ring->pool;
-	uint64_t odd = 0;
 
-	for (uint32_t i = 0; i < n; i++) {
+	for (uint32_t i = 0; i < n; i++)
 		mbufs[i] = frames[i].mbuf;
-		odd |= ms_mbuf_oddity(frames[i].mbuf, pool);
-	}
 	for (uint32_t i = 0; i < n; i++)
 		places[i] = frames[i];
-	if (unlikely(odd != 0))
-		ring->odd = from + n;
 }
 
 /*
  * Puts as many of frames[0..n) as there is room for, and lets the worker see them. Returns how
- * many.
+ * many. pool: as in ms_dispatch_burst().
  */
 static inline uint16_t
-put(struct ms_ring *ring, const struct ms_frame *frames, uint16_t n)
+put(struct ms_ring *ring, const struct ms_frame *frames, uint16_t n, const struct rte_mempool *pool)
 {
 	uint32_t first = ring->mask + 1 - (ring->head & ring->mask);
 
@@ -109,6 +114,8 @@ put(struct ms_ring *ring, const struct ms_frame *frames, uint16_t n)
 	fill(ring, ring->head, frames, first);
 	fill(ring, ring->head + first, &frames[first], n - first);
 	ring->head += n;
+	if (unlikely(pool != ring->pool && !all_plain(ring, frames, n)))
+		ring->odd = ring->head;
 	atomic_store_explicit(&ring->filled, ring->head, memory_order_release);
 	return n;
 }
@@ -138,7 +145,7 @@ ms_dispatch_retry(struct ms_dispatch *dispatch)
 
 		if (count == 0)
 			continue;
-		n = put(dispatch->rings[w], dispatch->waiting[w], count);
+		n = put(dispatch->rings[w], dispatch->waiting[w], count, NULL);
 		if (n < count)
 			memmove(dispatch->waiting[w], &dispatch->waiting[w][n],
 				(count - n) * sizeof(struct ms_frame));
@@ -150,13 +157,13 @@ ms_dispatch_retry(struct ms_dispatch *dispatch)
 
 uint16_t
 ms_dispatch_burst(struct ms_dispatch *dispatch, const struct ms_frame *frames,
-	const uint32_t *hashes, uint16_t n)
+	const uint32_t *hashes, uint16_t n, const struct rte_mempool *pool)
 {
 	uint16_t i = 0;
 
 	/* a single worker's go as they are, but behind what waits */
 	if (dispatch->workers_n == 1 && likely(dispatch->counts[0] == 0)) {
-		i = put(dispatch->rings[0], frames, n);
+		i = put(dispatch->rings[0], frames, n, pool);
 		if (likely(i == n))
 			return 0;
 	}

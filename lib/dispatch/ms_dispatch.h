@@ -127,10 +127,11 @@ void ms_dispatch_fetch(const struct ms_dispatch *dispatch, uint16_t n);
 /*
  * Sends each of frames[0..n) (n <= MS_BURST) to the worker that its hash names, in order. Returns
  * how many found their ring full; these wait in dispatch for ms_dispatch_retry() or
- * ms_dispatch_give_up(), one of which must have emptied it before the next burst. rx lcore.
+ * ms_dispatch_give_up(), one of which must have emptied it before the next burst. pool: to which
+ * all mbufs may go back as they are, or NULL; see ms_mbuf_oddity(). rx lcore.
  */
 uint16_t ms_dispatch_burst(struct ms_dispatch *dispatch, const struct ms_frame *frames,
-	const uint32_t *hashes, uint16_t n);
+	const uint32_t *hashes, uint16_t n, const struct rte_mempool *pool);
 
 /* Tries again to send what waits. Returns how many frames still do. rx lcore. */
 uint16_t ms_dispatch_retry(struct ms_dispatch *dispatch);

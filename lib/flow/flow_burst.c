@@ -2,6 +2,8 @@
 /* Looks flows up, packet by packet, and learns and counts them. */
 #include "flow/flow_lookup.h"
 
+#include "packet/ms_mbuf.h"
+
 /* Packets, or flows, that are fetched ahead of the one that is looked at. */
 #define AHEAD 4
 
@@ -122,11 +124,17 @@ uint64_t
 flow_recall_scalar(struct ms_flow_table *table, uint32_t serial, struct rte_mbuf *const *mbufs,
 	uint16_t n, uint64_t utc, struct ms_recalled *out)
 {
+	struct rte_mempool *pool = mbufs[0]->pool;
+	uint64_t odd = 0;
+
 	for (uint16_t i = 0; i < n; i++) {
 		rte_prefetch0(rte_pktmbuf_mtod(mbufs[i], const void *));
 		rte_prefetch0(rte_pktmbuf_mtod_offset(mbufs[i], const void *, 64));
 		out->bytes += mbufs[i]->pkt_len;
+		odd |= ms_mbuf_oddity(mbufs[i], pool);
 	}
+	if (odd == 0)
+		out->pool = pool;
 	return flow_recall_set(table, serial, mbufs, UINT64_MAX >> (64 - n), utc, out);
 }
 
@@ -169,6 +177,7 @@ ms_flow_burst(struct ms_flow_table *table, uint32_t serial, struct rte_mbuf *con
 	table->serial = serial;
 	table->leaf_hits = leaf_hits;
 	out->rejected = out->bytes = 0;
+	out->pool = NULL;
 	return table->recall(table, serial, mbufs, n, ms_timestamp_utc(table->clock, tsc), out);
 }
 

@@ -8,6 +8,8 @@
  */
 #include "flow/flow_lookup.h"
 
+#include <stddef.h>
+
 #if defined(RTE_ARCH_X86_64)
 
 #include <immintrin.h>
@@ -95,18 +97,36 @@ same_avx512(const struct wide *mask, const struct wide *x, const struct wide *y)
 	return _mm256_testz_si256(any, any);
 }
 
+/* Bytes 16 to 23 of an mbuf, of which the data's offset comes first. */
+static inline uint64_t
+load_rearm(const struct rte_mbuf *m)
+{
+	return ms_load64((const uint8_t *)&m->rearm_data);
+}
+
+/* What these are if one reference and one segment is all there is, also for several or-ed. */
+#define REARM_MASK  (UINT64_C(0xffffffff) << 16)
+#define REARM_PLAIN (UINT64_C(0x00010001) << 16)
+static_assert(
+	offsetof(struct rte_mbuf, data_off) == offsetof(struct rte_mbuf, rearm_data) &&
+		offsetof(struct rte_mbuf, refcnt) == offsetof(struct rte_mbuf, rearm_data) + 2 &&
+		offsetof(struct rte_mbuf, nb_segs) == offsetof(struct rte_mbuf, rearm_data) + 4,
+	"as load_rearm() has it");
+
 /* Finds headers and sizes, and has headers fetched. Returns whether all packets are plain. */
 AVX2 static __rte_always_inline bool
 find_heads(struct rte_mbuf *const *mbufs, uint16_t n, uint64_t stamped, struct columns *c,
-	uint64_t *bytes)
+	struct ms_recalled *out)
 {
-	uint64_t sum = 0, flags = 0, odd = 0;
+	struct rte_mempool *pool = mbufs[0]->pool;
+	uint64_t sum = 0, flags = 0, rearms = 0, pools = 0;
 	uint16_t least = UINT16_MAX;
 
 #pragma GCC unroll 4
 	for (uint16_t i = 0; i < n; i++) {
 		const struct rte_mbuf *m = mbufs[i];
-		const uint8_t *d = rte_pktmbuf_mtod(m, const uint8_t *);
+		uint64_t rearm = load_rearm(m);
+		const uint8_t *d = (const uint8_t *)m->buf_addr + (uint16_t)rearm;
 
 		rte_prefetch0(d);
 		rte_prefetch0(d + 64);
@@ -114,12 +134,17 @@ find_heads(struct rte_mbuf *const *mbufs, uint16_t n, uint64_t stamped, struct c
 		c->here[i] = m->data_len;
 		sum += m->data_len;
 		flags |= m->ol_flags;
-		odd |= m->nb_segs;
+		rearms |= rearm;
+		pools |= (uintptr_t)m->pool ^ (uintptr_t)pool;
 	}
 	for (uint16_t i = 0; i < n; i++)
 		least = RTE_MIN(least, c->here[i]);
-	*bytes = sum;
-	return least >= HEAD_END && odd == 1 && (flags & stamped) == 0;
+	out->bytes = sum;
+	/* as ms_mbuf_oddity() sees it */
+	if ((rearms & REARM_MASK) == REARM_PLAIN && pools == 0 &&
+		(flags & (RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL)) == 0)
+		out->pool = pool;
+	return least >= HEAD_END && (rearms >> 32 & UINT16_MAX) == 1 && (flags & stamped) == 0;
 }
 
 /* Takes out the packets that are not plain, of which there are some. Returns their set. */
@@ -336,7 +361,7 @@ recall(struct ms_flow_table *table, uint32_t serial, struct rte_mbuf *const *mbu
 	bool rejected;
 	struct columns c;
 
-	if (unlikely(!find_heads(mbufs, n, stamped, &c, &out->bytes)))
+	if (unlikely(!find_heads(mbufs, n, stamped, &c, out)))
 		odd = find_odd(mbufs, n, stamped, &c, &out->bytes);
 	find_places(table, n, &c);
 	unknown = find_flows(table, serial, n, &c, &rejected, same);

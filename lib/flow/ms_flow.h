@@ -33,6 +33,8 @@ struct ms_recalled {
 	uint8_t fates[MS_BURST];   /* what the filter said of those that it rejected */
 	uint64_t rejected;         /* set of them */
 	uint64_t bytes;            /* of all packets of the burst, as received */
+	/* where all mbufs of the burst may go back to as they are (ms_mbuf_oddity()); NULL: ask */
+	struct rte_mempool *pool;
 };
 
 /*

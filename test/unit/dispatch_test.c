@@ -166,7 +166,7 @@ test_order(void **state)
 			frames[i] = make_frame(number);
 			hashes[i] = mix((uint32_t)number);
 		}
-		assert_int_equal(ms_dispatch_burst(&dispatch, frames, hashes, n), 0);
+		assert_int_equal(ms_dispatch_burst(&dispatch, frames, hashes, n, NULL), 0);
 	}
 	for (uint64_t i = 0; i < number; i++) {
 		uint16_t worker = ms_dispatch_worker(mix((uint32_t)i), WORKERS);
@@ -191,7 +191,7 @@ fill(void)
 	while (waiting(0) < MS_RING_SIZE) {
 		struct ms_frame frame = make_frame(number++);
 
-		assert_int_equal(ms_dispatch_burst(&dispatch, &frame, &hash, 1), 0);
+		assert_int_equal(ms_dispatch_burst(&dispatch, &frame, &hash, 1, NULL), 0);
 	}
 	return number;
 }
@@ -207,7 +207,8 @@ send_half(uint64_t number)
 		frames[i] = make_frame(number + i);
 		hashes[i] = hash_of(i % 2);
 	}
-	assert_int_equal(ms_dispatch_burst(&dispatch, frames, hashes, MS_BURST), MS_BURST / 2);
+	assert_int_equal(
+		ms_dispatch_burst(&dispatch, frames, hashes, MS_BURST, NULL), MS_BURST / 2);
 	for (uint16_t i = 1; i < MS_BURST; i += 2) {
 		struct ms_frame frame = take(1);
 
@@ -279,7 +280,7 @@ test_reclaim(void **state)
 		for (unsigned int i = 0; i < counts[w]; i++) {
 			struct ms_frame frame = make_frame(i);
 
-			assert_int_equal(ms_dispatch_burst(&dispatch, &frame, &hash, 1), 0);
+			assert_int_equal(ms_dispatch_burst(&dispatch, &frame, &hash, 1, NULL), 0);
 		}
 	}
 	assert_int_equal(ms_dispatch_reclaim(&dispatch), 0);
@@ -319,9 +320,9 @@ test_room(void **state)
 	fill();
 	take(0);
 	frame = make_frame(1);
-	assert_int_equal(ms_dispatch_burst(&dispatch, &frame, &hash, 1), 0);
+	assert_int_equal(ms_dispatch_burst(&dispatch, &frame, &hash, 1, NULL), 0);
 	frame = make_frame(2);
-	assert_int_equal(ms_dispatch_burst(&dispatch, &frame, &hash, 1), 1);
+	assert_int_equal(ms_dispatch_burst(&dispatch, &frame, &hash, 1, NULL), 1);
 	assert_int_equal(ms_dispatch_give_up(&dispatch, frames), 1);
 	rte_pktmbuf_free(frame.mbuf);
 	for (unsigned int i = 0; i < MS_RING_SIZE; i++)
@@ -332,7 +333,7 @@ test_room(void **state)
 	/* all that it is done with, beyond the end of the places too: begins 7 before it */
 	for (unsigned int i = 0; i < MS_RING_SIZE - 8; i++) {
 		frame = make_frame(i);
-		assert_int_equal(ms_dispatch_burst(&dispatch, &frame, &hash, 1), 0);
+		assert_int_equal(ms_dispatch_burst(&dispatch, &frame, &hash, 1, NULL), 0);
 		take(0);
 	}
 	while (ms_dispatch_reclaim(&dispatch) > 0)
@@ -341,7 +342,7 @@ test_room(void **state)
 		take(0);
 	for (unsigned int i = 0; i < MS_BURST; i++)
 		frames[i] = make_frame(i);
-	assert_int_equal(ms_dispatch_burst(&dispatch, frames, hashes, MS_BURST), 0);
+	assert_int_equal(ms_dispatch_burst(&dispatch, frames, hashes, MS_BURST, NULL), 0);
 }
 
 /* A ring ends with what it holds: not taken, taken, or done with. */
@@ -357,7 +358,7 @@ test_ring(void **state)
 		assert_int_equal(ms_ring_create(&one.rings[0], 128, SOCKET_ID_ANY), 0);
 		for (unsigned int i = 0; i < MS_BURST; i++)
 			frames[i] = make_frame(i);
-		assert_int_equal(ms_dispatch_burst(&one, frames, hashes, MS_BURST), 0);
+		assert_int_equal(ms_dispatch_burst(&one, frames, hashes, MS_BURST, NULL), 0);
 		if (round > 0)
 			assert_int_equal(ms_ring_take(one.rings[0], &taken), MS_BURST);
 		if (round > 1)
@@ -378,10 +379,10 @@ test_behind(void **state)
 		uint64_t number = fill();
 		struct ms_frame frame = make_frame(number);
 
-		assert_int_equal(ms_dispatch_burst(&dispatch, &frame, &hash, 1), 1);
+		assert_int_equal(ms_dispatch_burst(&dispatch, &frame, &hash, 1, NULL), 1);
 		take(0);
 		frame = make_frame(number + 1);
-		assert_int_equal(ms_dispatch_burst(&dispatch, &frame, &hash, 1), 1);
+		assert_int_equal(ms_dispatch_burst(&dispatch, &frame, &hash, 1, NULL), 1);
 		take(0);
 		assert_int_equal(ms_dispatch_retry(&dispatch), 0);
 		for (uint64_t i = 2; i < number + 2; i++)
@@ -474,7 +475,7 @@ run_random(uint16_t workers_n)
 			if (round % 4 == 0 && rand() % 64 == 0)
 				make_odd(&frames[i]);
 		}
-		left = ms_dispatch_burst(&small, frames, hashes, n);
+		left = ms_dispatch_burst(&small, frames, hashes, n, round % 4 == 0 ? NULL : pool);
 		while (left > 0 && rand() % 16 != 0) {
 			uint16_t w = (uint16_t)(rand() % workers_n);
 
@@ -594,7 +595,7 @@ run_threads(unsigned int total, unsigned int pauses)
 			frames[i] = make_frame(number);
 			hashes[i] = mix((uint32_t)number % 64);
 		}
-		ms_dispatch_burst(&dispatch, frames, hashes, n);
+		ms_dispatch_burst(&dispatch, frames, hashes, n, pool);
 		while (ms_dispatch_retry(&dispatch) > 0) {
 			ms_dispatch_reclaim(&dispatch);
 			sched_yield();

@@ -16,6 +16,7 @@
 #include "decap/ms_decap.h"
 #include "filter/ms_filter_lookup.h"
 #include "flow/ms_flow.h"
+#include "packet/ms_mbuf.h"
 #include "packet/ms_wire.h"
 #include "packet_fixture.h"
 
@@ -66,6 +67,7 @@ struct made {
 	struct ms_session_counts *sessions;
 	ms_counter *hits[RTE_DIM(configs)];
 	uint64_t known; /* packets that the table knew */
+	uint64_t plain; /* bursts of which all mbufs go back to one pool as they are */
 };
 
 static int
@@ -165,7 +167,10 @@ make_packet(struct test_bytes *b, struct test_arena *arena, struct test_random *
 	if (test_below(random, 20) == 0)
 		n -= test_below(random, n); /* cut on its way */
 	m = test_chain(arena, test_bytes_at(b), n, test_below(random, 10) == 0 ? 0 : n, random);
-	m->ol_flags = 0;
+	m->ol_flags = test_below(random, 200) == 0 ? RTE_MBUF_F_EXTERNAL : 0;
+	rte_mbuf_refcnt_set(m, test_below(random, 200) == 0 ? 2 : 1);
+	m->pool = (struct rte_mempool *)&arenas[test_below(random, 200) ==
+						0]; /* no more than names */
 	return m;
 }
 
@@ -225,11 +230,15 @@ through_table(struct made *made, const struct ms_ruleset *rules, unsigned int co
 {
 	uint64_t unknown = ms_flow_burst(
 		table, rules->serial, mbufs, n, TSC, made->hits[config], &made->burst);
-	uint64_t bytes = 0;
+	uint64_t bytes = 0, oddity = 0;
 
-	for (uint16_t i = 0; i < n; i++)
+	for (uint16_t i = 0; i < n; i++) {
 		bytes += mbufs[i]->pkt_len;
+		oddity |= ms_mbuf_oddity(mbufs[i], mbufs[0]->pool);
+	}
 	assert_int_equal(made->burst.bytes, bytes);
+	assert_ptr_equal(made->burst.pool, oddity == 0 ? mbufs[0]->pool : NULL);
+	made->plain += oddity == 0;
 	made->known += n - (unsigned int)__builtin_popcountll(unknown);
 	through_stages(made, rules, config, mbufs, unknown, table);
 }
@@ -326,6 +335,7 @@ check(enum ms_flow_vectors vectors, uint32_t flows, bool knows_most)
 	assert_int_equal(alone.known, 0);
 	if (knows_most)
 		assert_true(with.known > packets / 5);
+	assert_true(with.plain > 0 && with.plain < BURSTS);
 	assert_true(with.known > 0 && with.known < packets);
 end:
 	for (unsigned int c = 0; c < RTE_DIM(configs); c++)
