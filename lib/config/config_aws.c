@@ -83,7 +83,8 @@ read_rule_owner(struct config_reader *r, const struct config_at *at, const struc
 		rule->filter = in->filter;
 	}
 	if (!config_choice(r, at, "TrafficDirection", directions, &direction) ||
-		!config_borrow(r, at, "TrafficMirrorFilterId", &rule->filter_id))
+		!(in == NULL ? config_keep : config_borrow)(
+			r, at, "TrafficMirrorFilterId", &rule->filter_id))
 		return false;
 	rule->rule.direction = values[direction];
 	if (in != NULL && rule->rule.direction != in->direction) {
@@ -99,6 +100,8 @@ read_rule_owner(struct config_reader *r, const struct config_at *at, const struc
 			"move the rule, or leave the key out",
 			in->filter_id);
 	}
+	if (in != NULL)
+		rule->filter_id = in->filter_id;
 	return true;
 }
 
@@ -113,10 +116,10 @@ config_read_rule(struct config_reader *r, const struct config_at *at, void *arg)
 
 	if (rule == NULL)
 		return false;
-	rule->at = at;
+	rule->at = config_keep_at(r, at);
 	rule->filter = -1;
 	if (!read_rule_owner(r, at, arg, rule) ||
-		!config_borrow(r, at, "TrafficMirrorFilterRuleId", &rule->id) ||
+		!config_keep(r, at, "TrafficMirrorFilterRuleId", &rule->id) ||
 		!config_require(r, at, "RuleNumber", ALWAYS_PRINTED) ||
 		!config_integer(r, at, "RuleNumber", 1, CONFIG_NUMBER_MAX, &number) ||
 		!config_require(r, at, "RuleAction", ALWAYS_PRINTED) ||

@@ -104,6 +104,52 @@ config_borrow(
 	return true;
 }
 
+/* Room for a string of so many bytes, its 0 included. */
+static char *
+string_room(struct config_reader *r, size_t bytes)
+{
+	struct config_strings *strings = r->strings;
+	size_t room = sizeof(strings->bytes);
+
+	if (strings == NULL || bytes > room - strings->used) {
+		strings = malloc(sizeof(*strings) + (bytes > room ? bytes - room : 0));
+		if (strings == NULL)
+			return NULL;
+		strings->next = r->strings;
+		strings->used = 0;
+		r->strings = strings;
+	}
+	strings->used += bytes;
+	return strings->bytes + strings->used - bytes;
+}
+
+bool
+config_keep(struct config_reader *r, const struct config_at *at, const char *key, const char **out)
+{
+	const char *string = NULL;
+	char *kept;
+	size_t n;
+
+	if (!config_borrow(r, at, key, &string))
+		return false;
+	if (string == NULL)
+		return true;
+	n = strlen(string) + 1;
+	kept = string_room(r, n);
+	if (kept == NULL)
+		return config_no_memory(r);
+	*out = memcpy(kept, string, n);
+	return true;
+}
+
+const struct config_at *
+config_keep_at(const struct config_reader *r, const struct config_at *at)
+{
+	static const struct config_at gone = {.value = NULL};
+
+	return r->taking ? &gone : at;
+}
+
 bool
 config_string(struct config_reader *r, const struct config_at *at, const char *key, char **out)
 {
@@ -250,6 +296,21 @@ config_mac(struct config_reader *r, const struct config_at *at, const char *key,
 	return true;
 }
 
+/* Of a list in an element that will be gone: its own are, too. */
+static bool
+each_taken(struct config_reader *r, const struct config_at *list, config_element *fn, void *arg)
+{
+	struct config_at element = {.up = list};
+
+	config_json_each (value, list->value) {
+		element.value = value;
+		if (!fn(r, &element, arg))
+			return false;
+		element.index++;
+	}
+	return true;
+}
+
 bool
 config_each(struct config_reader *r, const struct config_at *at, const char *key,
 	config_element *fn, void *arg)
@@ -264,6 +325,8 @@ config_each(struct config_reader *r, const struct config_at *at, const char *key
 		return true;
 	if (!config_json_is(list.value, CONFIG_JSON_LIST))
 		return config_fail(r, &list, "not a list; write [...]");
+	if (r->taking)
+		return each_taken(r, &list, fn, arg);
 
 	nodes = malloc(sizeof(*nodes) + list.value->n * sizeof(nodes->elements[0]));
 	if (nodes == NULL)

@@ -43,6 +43,14 @@ struct config_text {
 	size_t length;
 	struct config_json_document document;
 	struct config_at top;
+	bool streamed; /* filters and rules were taken out while it was read; see its gaps */
+};
+
+/* Pieces of memory for strings that live until the end of the reading. */
+struct config_strings {
+	struct config_strings *next;
+	size_t used;
+	char bytes[64 << 10];
 };
 
 /* A place in a text. */
@@ -93,7 +101,7 @@ struct config_ids {
 /* A rule on its way to its filter, which may stand in another file. */
 struct config_rule {
 	const char *id;        /* TrafficMirrorFilterRuleId or NULL */
-	const char *filter_id; /* TrafficMirrorFilterId */
+	const char *filter_id; /* TrafficMirrorFilterId; both kept */
 	struct ms_rule rule;
 	const struct config_at *at;
 	uint32_t hash;  /* of id, taken while it is at hand; 0 without one */
@@ -101,12 +109,21 @@ struct config_rule {
 	bool repeated;  /* the same rule has been read before */
 };
 
+/*
+ * Reading is tried twice. The first time is quick: elements of the long lists of AWS are taken
+ * while their text comes in, and are gone then. If anything is wrong with the values it ends
+ * without a word, with -EAGAIN; the second time everything is there, so that messages can be made.
+ */
 struct config_reader {
 	struct ms_config *config;
 	struct ms_config_error *error;
-	int status; /* 0 or -errno */
-	struct config_text *texts;
+	int status;    /* 0 or -errno */
+	size_t window; /* bytes of text at once, the first time; 0: this is the second */
+	bool taking;   /* the element that is being read will be gone */
+	struct config_strings *strings;
+	struct config_text *texts; /* room for those of all files */
 	uint32_t texts_n;
+	uint32_t files_n;
 	struct config_nodes *nodes;
 	struct config_ids ids[CONFIG_KINDS];
 	struct config_rule *rules;
@@ -114,6 +131,10 @@ struct config_reader {
 	struct config_place origin; /* that was asked for last, and the file in which it is */
 	uint32_t origin_file;
 };
+
+/* ms_config_read() with a window other than its own; 0: the second time at once. */
+int config_read_window(struct ms_config **config, const char *const *files, uint32_t n,
+	size_t window, struct ms_config_error *error);
 
 typedef bool config_element(struct config_reader *r, const struct config_at *at, void *arg);
 
@@ -126,7 +147,10 @@ struct config_place config_locate(const struct config_reader *r, const struct co
 /* The same, to be kept with what was read there. Fast for one value after the other of a file. */
 struct ms_origin config_origin(struct config_reader *r, const struct config_at *at);
 
-/* config_message.c: all return false, for the caller to return. */
+/*
+ * config_message.c: all return false, for the caller to return. The first time of reading they only
+ * end it, but for config_no_memory() and config_fail_text().
+ */
 bool config_no_memory(struct config_reader *r);
 /* "file:line:column: path: value: " and what the caller says: what is wrong; what to do. */
 bool config_fail(struct config_reader *r, const struct config_at *at, const char *format, ...)
@@ -154,9 +178,14 @@ bool config_require(
 /* Every key must be one of known, which NULL ends, and not null: for our own objects. */
 bool config_known(struct config_reader *r, const struct config_at *at, const char *const *known);
 bool config_not_null(struct config_reader *r, const struct config_at *at);
-/* A string that is not empty and belongs to the file's text. */
+/* A string that is not empty and belongs to the file's text, so with an element it may be gone. */
 bool config_borrow(
 	struct config_reader *r, const struct config_at *at, const char *key, const char **out);
+/* A copy of it that lives until the end of the reading. */
+bool
+config_keep(struct config_reader *r, const struct config_at *at, const char *key, const char **out);
+/* What an object that may be gone later keeps of its place, for messages. */
+const struct config_at *config_keep_at(const struct config_reader *r, const struct config_at *at);
 /* A copy of it, which the caller owns. */
 bool
 config_string(struct config_reader *r, const struct config_at *at, const char *key, char **out);

@@ -22,10 +22,24 @@
 /* Bytes of text for each value, in documents as AWS prints them; there may be less. */
 #define VALUE_TEXT 32
 
+/* No list is one whose elements are taken. */
+#define NO_LIST UINT32_MAX
+
 struct container {
 	uint32_t index; /* of its value */
 	uint32_t n;
 	uint64_t keys; /* a bit for each key's hash */
+};
+
+/*
+ * Where to go on if the text ends too early: at its beginning, or in a list whose elements are
+ * taken, before the comma or bracket that comes next.
+ */
+struct mark {
+	char *p;
+	uint32_t lines;
+	uint32_t list; /* as of the reader */
+	struct container open[2];
 };
 
 struct reader {
@@ -36,7 +50,17 @@ struct reader {
 	uint32_t n;
 	uint32_t room;
 	uint32_t depth; /* containers that are open */
+	uint32_t lines; /* ends of lines before p */
+	uint32_t list;  /* index of the list whose elements are taken, or NO_LIST */
 	int error;
+	const struct config_json_source *source; /* NULL: the text is whole */
+	bool ended;                              /* it has no more */
+	size_t want;                             /* bytes to ask it for next */
+	char *limit;                             /* of the text's room */
+	struct mark mark;
+	char *kept; /* text before this is kept; from here to the mark it was taken */
+	uint32_t kept_lines;
+	size_t kept_decoded; /* of document->decoded */
 	struct container open[DEPTH_MAX];
 };
 
@@ -63,8 +87,9 @@ static inline void
 skip_space(struct reader *r)
 {
 	for (;;) {
-		while (*r->p == '\n' || *r->p == '\t' || *r->p == '\r')
-			r->p++;
+		/* elsewhere a line can't end */
+		for (; *r->p == '\n' || *r->p == '\t' || *r->p == '\r'; r->p++)
+			r->lines += *r->p == '\n';
 		if (*r->p != ' ')
 			return;
 		for (uint64_t other;; r->p += 8) {
@@ -300,12 +325,61 @@ add_value(struct reader *r)
 	return &r->values[r->n++];
 }
 
+/* Between two elements of a list that are taken: from here one can go on with more text. */
+static void
+set_mark(struct reader *r)
+{
+	r->mark.p = r->p;
+	r->mark.lines = r->lines;
+	r->mark.list = r->list;
+	memcpy(r->mark.open, r->open, sizeof(r->mark.open));
+	r->want = r->source->window;
+}
+
+/* Into a list of the top level. */
+static void
+enter_list(struct reader *r, const struct config_json *list)
+{
+	struct config_json_document *document = r->document;
+
+	if (list->type != CONFIG_JSON_LIST || r->values[0].type != CONFIG_JSON_OBJECT ||
+		document->gaps_n == CONFIG_JSON_GAPS || !r->source->wants(r->source->arg, list))
+		return;
+	r->list = (uint32_t)(list - r->values);
+	r->kept = r->p;
+	r->kept_lines = r->lines;
+	r->kept_decoded = json_array_size(document->decoded);
+	document->gaps[document->gaps_n++] = (struct config_json_gap){.at = r->p};
+	set_mark(r);
+}
+
+/* The element that has just ended; it makes room for the next one. */
+static bool
+take_element(struct reader *r)
+{
+	const struct container *in = &r->open[r->depth - 1];
+	json_t *decoded = r->document->decoded;
+
+	/* a number may go on */
+	if (*r->p != ',' && *r->p != ']')
+		return fail(r, -EINVAL);
+	if (!r->source->take(r->source->arg, in->n - 1, &r->values[r->list + 1]))
+		return fail(r, -ECANCELED);
+	r->n = r->list + 1;
+	while (json_array_size(decoded) > r->kept_decoded)
+		json_array_remove(decoded, json_array_size(decoded) - 1);
+	set_mark(r);
+	return true;
+}
+
 static bool
 open_container(struct reader *r, struct config_json *value, enum config_json_type type)
 {
 	value->type = (uint8_t)type;
 	r->open[r->depth++] = (struct container){.index = (uint32_t)(value - r->values)};
 	r->p++;
+	if (r->source != NULL && r->depth == 2)
+		enter_list(r, value);
 	return true;
 }
 
@@ -317,6 +391,10 @@ close_container(struct reader *r)
 
 	value->n = in->n;
 	value->span = r->n - in->index;
+	if (in->index == r->list) {
+		value->n = 0; /* they are gone */
+		r->list = NO_LIST;
+	}
 	r->p++;
 	return value->type != CONFIG_JSON_OBJECT || value->n <= FEW_MEMBERS || check_many(r, value);
 }
@@ -379,6 +457,8 @@ read_ends(struct reader *r)
 		char bracket = r->values[in->index].type == CONFIG_JSON_OBJECT ? '}' : ']';
 
 		skip_space(r);
+		if (in->index == r->list && r->n > r->list + 1 && !take_element(r))
+			return false;
 		if (*r->p == bracket) {
 			if (!close_container(r))
 				return false;
@@ -394,32 +474,126 @@ read_ends(struct reader *r)
 	return true;
 }
 
+/* The whole, or what is left of it behind the mark. */
+static bool
+read_document(struct reader *r)
+{
+	if (r->n == 0)
+		skip_space(r);
+	else if (!read_ends(r))
+		return false;
+	while (r->n == 0 || r->depth > 0) {
+		if (!read_value(r) || !read_ends(r))
+			return false;
+	}
+	skip_space(r);
+	return (r->p == r->end && r->ended) || fail(r, -EINVAL);
+}
+
+/* Text from the mark on takes the place of what was taken; what that was in lines is kept. */
+static void
+drop_taken(struct reader *r)
+{
+	struct config_json_gap *gap = &r->document->gaps[r->document->gaps_n - 1];
+	uint32_t lines = r->mark.lines - r->kept_lines, columns = 0;
+	const char *p = r->mark.p;
+
+	/* bytes within a character of UTF-8 are no columns */
+	for (; p > r->kept && p[-1] != '\n'; p--)
+		columns += ((unsigned char)p[-1] & 0xc0) != 0x80;
+	gap->columns = lines > 0 ? columns : gap->columns + columns;
+	gap->lines += lines;
+	memmove(r->kept, r->mark.p, (size_t)(r->end - r->mark.p));
+	r->end -= r->mark.p - r->kept;
+	r->mark.p = r->kept;
+	r->kept_lines = r->mark.lines;
+}
+
+/* Back to the mark, with more text behind it. */
+static bool
+read_more(struct reader *r)
+{
+	size_t room, n;
+
+	if (r->mark.list != NO_LIST)
+		drop_taken(r);
+	room = (size_t)(r->limit - r->end);
+	if (room == 0)
+		return fail(r, -EFBIG);
+	n = r->source->more(r->source->arg, r->end, r->want < room ? r->want : room);
+	r->ended = n == 0;
+	r->end += n;
+	memset(r->end, 0, CONFIG_JSON_PAD);
+	/* outside of lists nothing is gained by pieces */
+	r->want = r->mark.list != NO_LIST ? 2 * r->want : SIZE_MAX;
+
+	r->error = 0;
+	r->p = r->mark.p;
+	r->lines = r->mark.lines;
+	r->list = r->mark.list;
+	r->depth = r->list != NO_LIST ? 2 : 0;
+	r->n = r->list != NO_LIST ? r->list + 1 : 0;
+	memcpy(r->open, r->mark.open, sizeof(r->mark.open));
+	return true;
+}
+
+/* Was that for want of text? Words are compared as a whole, so their end may be looked for. */
+static bool
+ran_out(const struct reader *r)
+{
+	return !r->ended && r->error == -EINVAL && r->end - r->p < 8;
+}
+
+static int
+read_with(struct reader *r, size_t room)
+{
+	struct config_json_document *document = r->document;
+
+	r->list = r->mark.list = NO_LIST;
+	r->room = (uint32_t)(room / VALUE_TEXT) + 64;
+	r->values = config_json_room(r->room * sizeof(*r->values));
+	if (r->values == NULL)
+		return -ENOMEM;
+	while (!read_document(r) && ran_out(r) && read_more(r))
+		continue;
+	document->values = r->values;
+	return r->error;
+}
+
 int
 config_json_read(struct config_json_document *document, char *text, size_t length)
 {
 	struct reader *r = malloc(sizeof(*r));
-	int error;
+	int error = -ENOMEM;
 
 	*document = (struct config_json_document){.values = NULL};
 	if (r == NULL)
-		return -ENOMEM;
-	*r = (struct reader){.document = document, .p = text, .end = text + length};
-	r->room = (uint32_t)(length / VALUE_TEXT) + 64;
-	r->values = config_json_room(r->room * sizeof(*r->values));
-	if (r->values == NULL) {
-		free(r);
-		return -ENOMEM;
-	}
-	skip_space(r);
-	do {
-		if (!read_value(r) || !read_ends(r))
-			break;
-	} while (r->depth > 0);
-	skip_space(r);
-	if (r->error == 0 && r->p != r->end)
-		r->error = -EINVAL;
-	document->values = r->values;
-	error = r->error;
+		return error;
+	*r = (struct reader){.document = document, .p = text, .end = text + length, .ended = true};
+	error = read_with(r, length);
+	free(r);
+	return error;
+}
+
+int
+config_json_stream(struct config_json_document *document, char *text, size_t room,
+	const struct config_json_source *source)
+{
+	struct reader *r = malloc(sizeof(*r));
+	int error = -ENOMEM;
+
+	*document = (struct config_json_document){.values = NULL};
+	if (r == NULL)
+		return error;
+	*r = (struct reader){.document = document,
+		.p = text,
+		.end = text,
+		.source = source,
+		.want = source->window,
+		.limit = text + room,
+		.mark.p = text};
+	memset(text, 0, CONFIG_JSON_PAD);
+	error = read_with(r, room);
 	free(r);
 	return error;
 }
@@ -440,18 +614,29 @@ same_bytes(const char *a, const char *b, size_t n)
 	return ((load8(a) ^ load8(b)) | (load8(a + n - 8) ^ load8(b + n - 8))) == 0;
 }
 
-struct config_json *
-config_json_member(const struct config_json *object, const char *key)
+bool
+config_json_key_is(const struct config_json *member, const char *key, size_t key_n)
 {
-	const struct config_json *end;
+	return member->key_n == key_n && same_bytes(member->key, key, key_n);
+}
+
+struct config_json *
+config_json_member(struct config_json *object, const char *key)
+{
+	struct config_json *member, *end;
 	size_t n = strlen(key);
 
 	if (!config_json_is(object, CONFIG_JSON_OBJECT))
 		return NULL;
 	end = object + object->span;
-	for (const struct config_json *member = object + 1; member < end; member += member->span) {
-		if (member->key_n == n && same_bytes(member->key, key, n))
-			return (struct config_json *)(uintptr_t)member;
+	member = object + (object->asked != 0 ? object->asked : 1);
+	for (uint32_t left = object->n; left > 0; left--, member += member->span) {
+		if (member == end)
+			member = object + 1;
+		if (config_json_key_is(member, key, n)) {
+			object->asked = (uint32_t)(member - object);
+			return member;
+		}
 	}
 	return NULL;
 }

@@ -5,6 +5,9 @@
  * document costs one pass and no allocation for each value. jansson makes a tree of some ten times
  * the work out of the same text; an account of 10,000 filters is 66 MB of it.
  *
+ * The elements of a long list can be taken one by one while the text comes in: then neither they
+ * nor their text is ever in memory as a whole.
+ *
  * What jansson reads is what is read here: whatever is no plain matter (a string with an escape or
  * beyond ASCII, a number that is no small integer) is handed to jansson, and so is text that is
  * wrong, for the words to say it.
@@ -36,6 +39,7 @@ struct config_json {
 		int64_t integer;
 		char *string;   /* ask config_json_string() */
 		json_t *number; /* of a REAL */
+		uint32_t asked; /* of an OBJECT: the member that was found last, from here */
 	};
 	uint32_t key_n;
 	uint32_t n;    /* bytes of a string; members or elements */
@@ -43,9 +47,21 @@ struct config_json {
 	uint8_t type;  /* enum config_json_type */
 };
 
+/* A place in the text before which some of it was dropped, since it was taken. */
+struct config_json_gap {
+	const char *at;
+	uint32_t lines;   /* that ended there */
+	uint32_t columns; /* characters behind the last of these ends */
+};
+
+/* Lists whose elements are taken, in one document. */
+#define CONFIG_JSON_GAPS 4
+
 struct config_json_document {
 	struct config_json *values; /* the first is the whole */
 	json_t *decoded;            /* holds what jansson has decoded, NULL: nothing */
+	struct config_json_gap gaps[CONFIG_JSON_GAPS];
+	uint32_t gaps_n;
 };
 
 /*
@@ -65,11 +81,37 @@ void *config_json_room(size_t bytes);
 int config_json_read(struct config_json_document *document, char *text, size_t length);
 void config_json_free(struct config_json_document *document);
 
-/* The member with this key; NULL: there is none, or it is no object, or NULL itself. */
-struct config_json *config_json_member(const struct config_json *object, const char *key);
+/* Where text comes from that is read piece by piece, and who takes elements. */
+struct config_json_source {
+	/* Writes the next 1 to room bytes of the text. Returns their number, 0 at the end. */
+	size_t (*more)(void *arg, char *to, size_t room);
+	/* Shall the elements of this list, a member of the whole, be taken? */
+	bool (*wants)(void *arg, const struct config_json *list);
+	/* Takes one, which is gone after that. False: no more of this. */
+	bool (*take)(void *arg, uint32_t index, struct config_json *element);
+	void *arg;
+	size_t window; /* bytes that are asked for at once, where elements are taken */
+};
+
+/*
+ * The same for text that source gives, at most room bytes of it; text has CONFIG_JSON_PAD more. A
+ * list whose elements were taken is empty in the document. Returns as above, but the text is of no
+ * more use if it fails, and -ECANCELED if take() said so.
+ */
+int config_json_stream(struct config_json_document *document, char *text, size_t room,
+	const struct config_json_source *source);
+
+/*
+ * The member with this key; NULL: there is none, or it is no object, or NULL itself. It is looked
+ * for from the one found last, since keys are mostly asked for in their order.
+ */
+struct config_json *config_json_member(struct config_json *object, const char *key);
 
 /* The same value for jansson, as it would have read it. NULL: out of memory. */
 json_t *config_json_export(struct config_json *value);
+
+/* Is this the key of a member? */
+bool config_json_key_is(const struct config_json *member, const char *key, size_t key_n);
 
 static inline bool
 config_json_is(const struct config_json *value, enum config_json_type type)

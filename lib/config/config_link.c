@@ -76,7 +76,7 @@ config_name(struct config_reader *r, const struct config_at *at, enum config_kin
 	id = config_append(r, ids->all, ids->n);
 	if (id == NULL)
 		return false;
-	*id = (struct config_id){.id = *out, .at = at};
+	*id = (struct config_id){.id = *out, .at = config_keep_at(r, at)};
 	return true;
 }
 

@@ -18,9 +18,9 @@ config_skip_space(const char *text, size_t length)
 	return text;
 }
 
-/* On to a place further down. */
+/* On to a place further down, nothing between them was dropped. */
 static void
-move(struct config_place *place, const char *to)
+walk(struct config_place *place, const char *to)
 {
 	const char *newline;
 
@@ -32,6 +32,22 @@ move(struct config_place *place, const char *to)
 	/* the other bytes of UTF-8 are no characters */
 	for (; place->p < to; place->p++)
 		place->column += ((unsigned char)*place->p & 0xc0) != 0x80;
+}
+
+/* On to a place further down. */
+static void
+move(const struct config_text *text, struct config_place *place, const char *to)
+{
+	const struct config_json_gap *gap = text->document.gaps;
+
+	for (uint32_t i = 0; i < text->document.gaps_n; i++, gap++) {
+		if (gap->at < place->p || gap->at >= to)
+			continue;
+		walk(place, gap->at);
+		place->line += gap->lines;
+		place->column = gap->columns + (gap->lines > 0 ? 1 : place->column);
+	}
+	walk(place, to);
 }
 
 static const struct config_text *
@@ -56,22 +72,24 @@ find(const struct config_reader *r, const struct config_at *at)
 struct config_place
 config_locate(const struct config_reader *r, const struct config_at *at)
 {
-	struct config_place place = {.p = text_of(r, at)->text, .line = 1, .column = 1};
+	const struct config_text *text = text_of(r, at);
+	struct config_place place = {.p = text->text, .line = 1, .column = 1};
 
-	move(&place, find(r, at));
+	move(text, &place, find(r, at));
 	return place;
 }
 
 struct ms_origin
 config_origin(struct config_reader *r, const struct config_at *at)
 {
-	uint32_t file = (uint32_t)(text_of(r, at) - r->texts);
+	const struct config_text *text = text_of(r, at);
+	uint32_t file = (uint32_t)(text - r->texts);
 	const char *to = find(r, at);
 
 	if (r->origin.p == NULL || r->origin_file != file || r->origin.p > to)
 		r->origin = config_locate(r, at);
 	else
-		move(&r->origin, to);
+		move(text, &r->origin, to);
 	r->origin_file = file;
 	return (struct ms_origin){
 		.file = r->config->files[file], .line = r->origin.line, .column = r->origin.column};

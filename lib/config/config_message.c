@@ -138,12 +138,25 @@ config_no_memory(struct config_reader *r)
 	return false;
 }
 
+/* The first time of reading there are no words for it. */
+static bool
+is_quick(struct config_reader *r)
+{
+	if (r->window == 0)
+		return false;
+	r->status = -EAGAIN;
+	return true;
+}
+
 bool
 config_fail(struct config_reader *r, const struct config_at *at, const char *format, ...)
 {
-	struct text t = begin_at(r, at);
+	struct text t;
 	va_list args;
 
+	if (is_quick(r))
+		return false;
+	t = begin_at(r, at);
 	va_start(args, format);
 	append_list(&t, format, args);
 	va_end(args);
@@ -154,8 +167,11 @@ bool
 config_fail_among(struct config_reader *r, const struct config_at *at, const char *what,
 	const char *const *names)
 {
-	struct text t = begin_at(r, at);
+	struct text t;
 
+	if (is_quick(r))
+		return false;
+	t = begin_at(r, at);
 	append(&t, "%s", what);
 	for (uint32_t i = 0; names[i] != NULL; i++)
 		append(&t, "%s%s", i == 0 ? " " : ", ", names[i]);
@@ -180,6 +196,8 @@ config_where(const struct config_reader *r, const struct config_at *at)
 	struct config_where where = {.text = ""};
 	struct text t = {where.text, sizeof(where.text)};
 
+	if (r->window != 0)
+		return where;
 	append_position(&t, r, at);
 	append(&t, " (");
 	append_path(&t, at);

@@ -2,8 +2,9 @@
 /*
  * Reads configuration files: loads all of them, then walks their top level in three passes, since
  * files may refer to each other in any order. Definitions come first, then sessions, which name
- * filters and interfaces, then routes, which name sessions, filters and outputs. Also the end of
- * the life of a configuration.
+ * filters and interfaces, then routes, which name sessions, filters and outputs. Filters and rules,
+ * which are nearly all of a large account, are taken while their text comes in (struct
+ * config_reader). Also the end of the life of a configuration.
  */
 #include "config/config_internal.h"
 
@@ -14,6 +15,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* Of text at once, where it is taken: a part of a level-2 cache. */
+#define WINDOW ((size_t)256 << 10)
+
 enum pass { PASS_DEFINITIONS, PASS_SESSIONS, PASS_ROUTES };
 
 struct top_key {
@@ -21,12 +25,15 @@ struct top_key {
 	bool aws;
 	enum pass pass;
 	config_element *element; /* of a list */
+	bool taken;              /* elements refer to nothing else, and keep no origin */
 	bool (*setting)(struct config_reader *r, const struct config_at *top);
 };
 
 static const struct top_key top_keys[] = {
-	{"TrafficMirrorFilters", true, PASS_DEFINITIONS, .element = config_read_filter},
-	{"TrafficMirrorFilterRules", true, PASS_DEFINITIONS, .element = config_read_rule},
+	{"TrafficMirrorFilters", true, PASS_DEFINITIONS, .element = config_read_filter,
+		.taken = true},
+	{"TrafficMirrorFilterRules", true, PASS_DEFINITIONS, .element = config_read_rule,
+		.taken = true},
 	{"TrafficMirrorTargets", true, PASS_DEFINITIONS, .element = config_read_target},
 	{"NetworkInterfaces", true, PASS_DEFINITIONS, .element = config_read_interface},
 	{"Vpcs", true, PASS_DEFINITIONS, .element = config_read_vpc},
@@ -74,20 +81,114 @@ read_text(int fd, struct config_text *text)
 	return text->length <= UINT32_MAX ? 0 : EFBIG;
 }
 
+/* The file that is read piece by piece, for config_json_stream(). */
+struct stream {
+	struct config_reader *r;
+	const struct config_text *text;
+	const struct top_key *key; /* of the list whose elements come */
+	int fd;
+};
+
+/* An error ends the text, and so the first time of reading. */
+static size_t
+more_text(void *arg, char *to, size_t room)
+{
+	const struct stream *stream = arg;
+	ssize_t n;
+
+	do
+		n = read(stream->fd, to, room);
+	while (n < 0 && errno == EINTR);
+	return n > 0 ? (size_t)n : 0;
+}
+
+static bool
+wants_elements(void *arg, const struct config_json *list)
+{
+	struct stream *stream = arg;
+
+	for (uint32_t i = 0; i < TOP_KEYS; i++) {
+		stream->key = &top_keys[i];
+		if (stream->key->taken &&
+			config_json_key_is(list, stream->key->name, strlen(stream->key->name)))
+			return true;
+	}
+	return false;
+}
+
+static bool
+take_element(void *arg, uint32_t index, struct config_json *element)
+{
+	const struct stream *stream = arg;
+	struct config_reader *r = stream->r;
+	const struct config_at list = {.up = &stream->text->top, .key = stream->key->name};
+	const struct config_at at = {.up = &list, .index = index, .value = element};
+	bool ok;
+
+	r->taking = true;
+	ok = stream->key->element(r, &at, NULL);
+	r->taking = false;
+	return ok;
+}
+
+/* Reads a file as elements come. Returns the errno; EAGAIN: there is more to be said. */
+static int
+stream_text(struct config_reader *r, struct config_text *text, int fd, size_t size)
+{
+	struct stream stream = {.r = r, .text = text, .fd = fd};
+	const struct config_json_source source = {.more = more_text,
+		.wants = wants_elements,
+		.take = take_element,
+		.arg = &stream,
+		.window = r->window};
+	int rc;
+
+	/* one byte more shows whether it has grown */
+	text->text = config_json_room(size + 1 + CONFIG_JSON_PAD);
+	if (text->text == NULL)
+		return ENOMEM;
+	text->streamed = true;
+	rc = config_json_stream(&text->document, text->text, size + 1, &source);
+	if (rc == -ENOMEM || (rc == -ECANCELED && r->status == -ENOMEM))
+		return ENOMEM;
+	return rc != 0 ? EAGAIN : 0;
+}
+
+/* Reads a file into its text; a stream of elements goes with its values. Returns the errno. */
+static int
+load_file(struct config_reader *r, const char *name, struct config_text *text)
+{
+	int fd = open(name, O_RDONLY | O_CLOEXEC);
+	struct stat stat;
+	int error;
+
+	if (fd < 0)
+		return errno;
+	if (r->window != 0 && fstat(fd, &stat) == 0 && S_ISREG(stat.st_mode) && stat.st_size > 0 &&
+		stat.st_size < UINT32_MAX)
+		error = stream_text(r, text, fd, (size_t)stat.st_size);
+	else
+		error = read_text(fd, text);
+	close(fd);
+	return error;
+}
+
 static bool
 load_text(struct config_reader *r, const char *name, struct config_text *text)
 {
-	int fd = open(name, O_RDONLY | O_CLOEXEC);
-	int error = fd < 0 ? errno : read_text(fd, text);
+	int error = load_file(r, name, text);
 
-	if (fd >= 0)
-		close(fd);
+	if (error == EAGAIN && text->streamed) {
+		r->status = -EAGAIN;
+		return false;
+	}
 	if (error == ENOMEM)
 		return config_no_memory(r);
 	if (error != 0)
 		return config_fail_text(
 			r, -error, "%s: %s; name a file that can be read", name, strerror(error));
-	if (config_skip_space(text->text, text->length) == text->text + text->length)
+	if (!text->streamed &&
+		config_skip_space(text->text, text->length) == text->text + text->length)
 		return config_fail_text(r, -EINVAL, "%s: empty; write at least {}", name);
 	return true;
 }
@@ -113,12 +214,26 @@ fail_json(struct config_reader *r, const char *name, const struct config_text *t
 }
 
 static bool
+load_document(struct config_reader *r, const char *name, struct config_text *text)
+{
+	int rc;
+
+	if (!load_text(r, name, text))
+		return false;
+	if (text->streamed)
+		return true;
+	rc = config_json_read(&text->document, text->text, text->length);
+	if (rc != 0)
+		return rc == -ENOMEM ? config_no_memory(r) : fail_json(r, name, text);
+	return true;
+}
+
+static bool
 load(struct config_reader *r, const char *name)
 {
 	uint32_t file = r->texts_n;
 	struct config_text *text = &r->texts[file];
 	char **copy = config_append(r, r->config->files, r->config->files_n);
-	int rc;
 
 	if (copy == NULL)
 		return false;
@@ -127,11 +242,9 @@ load(struct config_reader *r, const char *name)
 		return config_no_memory(r);
 	text->top.index = file;
 	r->texts_n++;
-	if (!load_text(r, name, text))
+	/* what is no file can't be read a second time, and has been kept */
+	if (text->document.values == NULL && !load_document(r, name, text))
 		return false;
-	rc = config_json_read(&text->document, text->text, text->length);
-	if (rc != 0)
-		return rc == -ENOMEM ? config_no_memory(r) : fail_json(r, name, text);
 	text->top.value = text->document.values;
 	if (!config_json_is(text->top.value, CONFIG_JSON_OBJECT))
 		return config_fail(r, &text->top, "not an object; write {...} around everything");
@@ -211,12 +324,12 @@ read_pass(struct config_reader *r, enum pass pass)
 }
 
 static bool
-read_files(struct config_reader *r, const char *const *files, uint32_t n)
+read_files(struct config_reader *r, const char *const *files)
 {
-	r->texts = calloc(n + 1, sizeof(*r->texts)); /* one more: none is no failure */
-	if (r->texts == NULL)
+	r->config = calloc(1, sizeof(*r->config));
+	if (r->config == NULL)
 		return config_no_memory(r);
-	for (uint32_t i = 0; i < n; i++) {
+	for (uint32_t i = 0; i < r->files_n; i++) {
 		if (!load(r, files[i]) || !check_top_keys(r, &r->texts[i].top))
 			return false;
 	}
@@ -225,45 +338,89 @@ read_files(struct config_reader *r, const char *const *files, uint32_t n)
 }
 
 static void
-end_reader(struct config_reader *r)
+free_text(struct config_text *text)
+{
+	free(text->text);
+	config_json_free(&text->document);
+	*text = (struct config_text){.text = NULL};
+}
+
+/* What was made of texts; they stay, but those out of which something was taken. */
+static void
+end_objects(struct config_reader *r)
 {
 	struct config_nodes *nodes;
+	struct config_strings *strings;
 
 	while ((nodes = r->nodes) != NULL) {
 		r->nodes = nodes->next;
 		free(nodes);
+	}
+	while ((strings = r->strings) != NULL) {
+		r->strings = strings->next;
+		free(strings);
 	}
 	for (int kind = 0; kind < CONFIG_KINDS; kind++) {
 		free(r->ids[kind].all);
 		free(r->ids[kind].index.slots);
 	}
 	free(r->rules);
-	for (uint32_t i = 0; i < r->texts_n; i++) {
-		free(r->texts[i].text);
-		config_json_free(&r->texts[i].document);
+	for (uint32_t i = 0; i < r->files_n; i++) {
+		if (r->texts[i].streamed)
+			free_text(&r->texts[i]);
 	}
+}
+
+static void
+end_reader(struct config_reader *r)
+{
+	end_objects(r);
+	for (uint32_t i = 0; i < r->files_n; i++)
+		free_text(&r->texts[i]);
 	free(r->texts);
 }
 
+/* For the second time of reading. */
+static void
+start_over(struct config_reader *r)
+{
+	end_objects(r);
+	ms_config_free(r->config);
+	*r = (struct config_reader){.error = r->error, .texts = r->texts, .files_n = r->files_n};
+}
+
 int
-ms_config_read(struct ms_config **config, const char *const *files, uint32_t n,
+config_read_window(struct ms_config **config, const char *const *files, uint32_t n, size_t window,
 	struct ms_config_error *error)
 {
-	struct config_reader r = {.error = error};
+	struct config_reader r = {.error = error, .files_n = n, .window = window};
+	bool ok;
 
 	*config = NULL;
-	r.config = calloc(1, sizeof(*r.config));
-	if (r.config == NULL) {
+	r.texts = calloc((size_t)n + 1, sizeof(*r.texts)); /* one more: none is no failure */
+	if (r.texts == NULL) {
 		config_no_memory(&r);
 		return r.status;
 	}
-	if (read_files(&r, files, n)) {
+	ok = read_files(&r, files);
+	if (!ok && r.window != 0 && r.status == -EAGAIN) {
+		start_over(&r);
+		ok = read_files(&r, files);
+	}
+	if (ok) {
 		*config = r.config;
 		r.config = NULL;
 	}
 	end_reader(&r);
 	ms_config_free(r.config);
 	return r.status;
+}
+
+int
+ms_config_read(struct ms_config **config, const char *const *files, uint32_t n,
+	struct ms_config_error *error)
+{
+	return config_read_window(config, files, n, WINDOW, error);
 }
 
 static void

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The JSON reader against jansson: both must accept the same texts, and see the same in them. Texts
- * are those of a table, all their beginnings, and many with some bytes changed.
+ * The JSON reader against jansson: both must accept the same texts, and see the same in them, also
+ * where it comes in pieces and elements are taken. Texts are those of a table, all their
+ * beginnings, and many with some bytes changed.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -15,6 +16,77 @@
 #include <cmocka.h>
 
 #include "config/config_json.h"
+
+/* A text that comes in pieces, and what was taken out of it. */
+struct pieces {
+	const char *text;
+	size_t left;
+	json_t *taken; /* lists by their keys */
+	json_t *list;
+};
+
+static size_t
+more(void *arg, char *to, size_t room)
+{
+	struct pieces *pieces = arg;
+	size_t n = room < pieces->left ? room : pieces->left;
+
+	assert_true(room > 0);
+	memcpy(to, pieces->text, n);
+	pieces->text += n;
+	pieces->left -= n;
+	return n;
+}
+
+static bool
+wants(void *arg, const struct config_json *list)
+{
+	struct pieces *pieces = arg;
+
+	if (config_json_key_is(list, "b", 1))
+		return false;
+	pieces->list = json_array();
+	assert_int_equal(
+		json_object_setn_new(pieces->taken, list->key, list->key_n, pieces->list), 0);
+	return true;
+}
+
+static bool
+take(void *arg, uint32_t index, struct config_json *element)
+{
+	struct pieces *pieces = arg;
+
+	assert_int_equal(index, json_array_size(pieces->list));
+	return json_array_append_new(pieces->list, config_json_export(element)) == 0;
+}
+
+/* The same text in pieces: is it what jansson has read? NULL: it must be refused. */
+static void
+agree_in_pieces(const char *text, size_t length, size_t window, const json_t *theirs)
+{
+	struct pieces pieces = {.text = text, .left = length, .taken = json_object()};
+	const struct config_json_source source = {
+		.more = more, .wants = wants, .take = take, .arg = &pieces, .window = window};
+	struct config_json_document document;
+	char *room = malloc(length + 1 + CONFIG_JSON_PAD);
+	json_t *ours;
+
+	assert_non_null(room);
+	if (config_json_stream(&document, room, length + 1, &source) != 0) {
+		if (theirs != NULL)
+			fail_msg("refused with window %zu: %.*s", window, (int)length, text);
+	} else {
+		ours = config_json_export(document.values);
+		if (json_is_object(ours))
+			json_object_update(ours, pieces.taken);
+		if (theirs == NULL || !json_equal(ours, theirs))
+			fail_msg("window %zu: %.*s", window, (int)length, text);
+		json_decref(ours);
+	}
+	config_json_free(&document);
+	json_decref(pieces.taken);
+	free(room);
+}
 
 /*
  * Compares both readers; true if they accept the text. jansson does not see a byte 0 behind a
@@ -51,6 +123,8 @@ agree(const char *text, size_t length)
 		json_decref(ours);
 	}
 	config_json_free(&document);
+	agree_in_pieces(text, length, 1 + length % 13, rc == 0 ? theirs : NULL);
+	agree_in_pieces(text, length, 1 << 16, rc == 0 ? theirs : NULL);
 	json_decref(theirs);
 	free(copy);
 	return rc == 0;
@@ -68,6 +142,8 @@ static const char *const good[] = {
 	"{\"\":1,\"a\":{\"a\":[{\"a\":1}]},\"b\":[[],{},[[]]]}",
 	"[\"plain\",\"12345678\",\"1234567\\\"\",\"\\u00e4\\ud83d\\ude00\\n\\/\",\"\xc3\xa4\x7f\"]",
 	"{\"\\u0061b\":1,\"ab2\":2,\"\xe2\x82\xac\":3}",
+	"{\"a\":[{\"c\":1},\"\\u00e4\",23,[4]] ,\"b\":[5,{}],\"c\":[],\"d\":[1,2]}",
+	"{\"a\":[],\"c\":[1],\"d\":[[]],\"e\":[ 1, 2 ],\"f\":[{}, {}],\"g\":[1.5, true]}",
 	"{\"Number\": 100,\n    \"Tags\": [\n        {\n            \"a\": 1\n        }\n    ]\n}",
 };
 
