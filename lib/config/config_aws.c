@@ -43,17 +43,18 @@ read_port_range(struct config_reader *r, const struct config_at *at, const char 
 	return true;
 }
 
-/* What a rule matches. */
+/* What a rule matches. Keys are asked for in the order in which AWS prints them, which is faster.
+ */
 static bool
 read_rule_match(struct config_reader *r, const struct config_at *at, struct ms_rule *rule)
 {
 	int64_t protocol = MS_PROTO_ANY;
 
 	if (!config_integer(r, at, "Protocol", MS_PROTO_ANY, UINT8_MAX, &protocol) ||
-		!read_port_range(r, at, "SourcePortRange", &rule->sport) ||
 		!read_port_range(r, at, "DestinationPortRange", &rule->dport) ||
-		!config_cidr(r, at, "SourceCidrBlock", &rule->src) ||
-		!config_cidr(r, at, "DestinationCidrBlock", &rule->dst))
+		!read_port_range(r, at, "SourcePortRange", &rule->sport) ||
+		!config_cidr(r, at, "DestinationCidrBlock", &rule->dst) ||
+		!config_cidr(r, at, "SourceCidrBlock", &rule->src))
 		return false;
 	rule->protocol = (int16_t)protocol;
 	if (rule->src.family != MS_FAMILY_NONE && rule->dst.family != MS_FAMILY_NONE &&
@@ -64,7 +65,7 @@ read_rule_match(struct config_reader *r, const struct config_at *at, struct ms_r
 	return true;
 }
 
-/* The direction and the filter of a rule: in a filter's own list they may be left out. */
+/* The name, direction and filter of a rule: in a filter's own list they may be left out. */
 static bool
 read_rule_owner(struct config_reader *r, const struct config_at *at, const struct rule_list *in,
 	struct config_rule *rule)
@@ -82,9 +83,10 @@ read_rule_owner(struct config_reader *r, const struct config_at *at, const struc
 		rule->filter_id = in->filter_id;
 		rule->filter = in->filter;
 	}
-	if (!config_choice(r, at, "TrafficDirection", directions, &direction) ||
+	if (!config_keep(r, at, "TrafficMirrorFilterRuleId", &rule->id) ||
 		!(in == NULL ? config_keep : config_borrow)(
-			r, at, "TrafficMirrorFilterId", &rule->filter_id))
+			r, at, "TrafficMirrorFilterId", &rule->filter_id) ||
+		!config_choice(r, at, "TrafficDirection", directions, &direction))
 		return false;
 	rule->rule.direction = values[direction];
 	if (in != NULL && rule->rule.direction != in->direction) {
@@ -112,18 +114,17 @@ config_read_rule(struct config_reader *r, const struct config_at *at, void *arg)
 	static const char *const actions[] = {"accept", "reject", NULL};
 	struct config_rule *rule = config_append(r, r->rules, r->rules_n);
 	int64_t number = 0;
-	int action = 0;
+	int action = -1;
 
 	if (rule == NULL)
 		return false;
 	rule->at = config_keep_at(r, at);
 	rule->filter = -1;
 	if (!read_rule_owner(r, at, arg, rule) ||
-		!config_keep(r, at, "TrafficMirrorFilterRuleId", &rule->id) ||
-		!config_require(r, at, "RuleNumber", ALWAYS_PRINTED) ||
 		!config_integer(r, at, "RuleNumber", 1, CONFIG_NUMBER_MAX, &number) ||
-		!config_require(r, at, "RuleAction", ALWAYS_PRINTED) ||
-		!config_choice(r, at, "RuleAction", actions, &action))
+		(number == 0 && !config_require(r, at, "RuleNumber", ALWAYS_PRINTED)) ||
+		!config_choice(r, at, "RuleAction", actions, &action) ||
+		(action < 0 && !config_require(r, at, "RuleAction", ALWAYS_PRINTED)))
 		return false;
 	rule->hash = rule->id != NULL ? config_hash(rule->id) : 0;
 	rule->rule.number = (uint16_t)number;

@@ -9,16 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct config_at
-config_child(const struct config_at *at, const char *key)
-{
-	struct config_json *value = config_json_member(at->value, key);
-
-	if (config_json_is(value, CONFIG_JSON_NULL))
-		value = NULL;
-	return (struct config_at){.up = at, .key = key, .value = value};
-}
-
 /* The member, after a look that there can be one. */
 static bool
 member(struct config_reader *r, const struct config_at *at, const char *key,
@@ -241,7 +231,8 @@ config_choice(struct config_reader *r, const struct config_at *at, const char *k
 	if (value == NULL)
 		return true;
 	for (int i = 0; names[i] != NULL; i++) {
-		if (strcmp(names[i], value) == 0) {
+		/* most differ in the first character */
+		if (names[i][0] == value[0] && strcmp(names[i], value) == 0) {
 			*out = i;
 			return true;
 		}

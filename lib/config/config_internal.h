@@ -171,7 +171,15 @@ struct config_where config_where(const struct config_reader *r, const struct con
 /* config_field.c. The accessors leave *out alone if the key is absent. */
 
 /* A member of an object; value NULL if it is absent, or if at is no object. */
-struct config_at config_child(const struct config_at *at, const char *key);
+static inline struct config_at
+config_child(const struct config_at *at, const char *key)
+{
+	struct config_json *value = config_json_member(at->value, key);
+
+	if (config_json_is(value, CONFIG_JSON_NULL))
+		value = NULL;
+	return (struct config_at){.up = at, .key = key, .value = value};
+}
 /* The member must be there; hint says what to do if not. */
 bool config_require(
 	struct config_reader *r, const struct config_at *at, const char *key, const char *hint);

@@ -1,15 +1,21 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Reads JSON (RFC 8259) in one pass. Pretty-printed documents are spaces for the larger part and
- * short plain strings for most of the rest, so these go eight bytes at a time.
+ * short plain strings for most of the rest, so these go by vectors, or eight bytes at a time.
  */
 #include "config/config_json.h"
 
+#include <assert.h>
 #include <endian.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+
+/* A test compiles this without vectors. */
+#if defined(__SSE2__) && !defined(CONFIG_JSON_PLAIN)
+#include <immintrin.h>
+#endif
 
 #define HUGE_PAGE ((size_t)2 << 20)
 
@@ -71,6 +77,72 @@ fail(struct reader *r, int error)
 	return false;
 }
 
+/*
+ * Of the next BLOCK bytes: how many spaces come first, and how many plain bytes of a string, which
+ * are neither a quotation mark, a backslash, a control character nor beyond ASCII.
+ */
+#if defined(__AVX2__) && !defined(CONFIG_JSON_PLAIN)
+#define BLOCK 32
+
+static inline unsigned int
+count_first(__m256i ends)
+{
+	return (unsigned int)__builtin_ctzll(
+		(uint32_t)_mm256_movemask_epi8(ends) | UINT64_C(1) << BLOCK);
+}
+
+static inline unsigned int
+count_spaces(const char *p)
+{
+	__m256i bytes = _mm256_loadu_si256((const __m256i *)p);
+	__m256i spaces = _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8(' '));
+
+	return count_first(_mm256_xor_si256(spaces, _mm256_set1_epi8(-1)));
+}
+
+static inline unsigned int
+count_plain(const char *p)
+{
+	__m256i bytes = _mm256_loadu_si256((const __m256i *)p);
+	__m256i quote = _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8('"'));
+	__m256i slash = _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8('\\'));
+	/* signed: what is beyond ASCII is less, too */
+	__m256i control = _mm256_cmpgt_epi8(_mm256_set1_epi8(' '), bytes);
+
+	return count_first(_mm256_or_si256(_mm256_or_si256(quote, slash), control));
+}
+#elif defined(__SSE2__) && !defined(CONFIG_JSON_PLAIN)
+#define BLOCK 16
+
+static inline unsigned int
+count_first(__m128i ends)
+{
+	return (unsigned int)__builtin_ctz((unsigned int)_mm_movemask_epi8(ends) | 1u << BLOCK);
+}
+
+static inline unsigned int
+count_spaces(const char *p)
+{
+	__m128i bytes = _mm_loadu_si128((const __m128i *)p);
+	__m128i spaces = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(' '));
+
+	return count_first(_mm_xor_si128(spaces, _mm_set1_epi8(-1)));
+}
+
+static inline unsigned int
+count_plain(const char *p)
+{
+	__m128i bytes = _mm_loadu_si128((const __m128i *)p);
+	__m128i quote = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('"'));
+	__m128i slash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\'));
+	/* signed: what is beyond ASCII is less, too */
+	__m128i control = _mm_cmplt_epi8(bytes, _mm_set1_epi8(' '));
+
+	return count_first(_mm_or_si128(_mm_or_si128(quote, slash), control));
+}
+#else
+#define BLOCK 8
+
 /* Eight bytes, the first the lowest. */
 static inline uint64_t
 load8(const char *p)
@@ -83,38 +155,47 @@ load8(const char *p)
 
 #define EACH_BYTE(byte) (UINT64_C(0x0101010101010101) * (byte))
 
+static inline unsigned int
+count_spaces(const char *p)
+{
+	uint64_t other = load8(p) ^ EACH_BYTE(' ');
+
+	return other != 0 ? (unsigned int)__builtin_ctzll(other) / 8 : BLOCK;
+}
+
+/* Only what comes behind a byte that is not plain may be taken for such a one, for the borrow. */
+static inline unsigned int
+count_plain(const char *p)
+{
+	uint64_t bytes = load8(p), quote = bytes ^ EACH_BYTE('"');
+	uint64_t slash = bytes ^ EACH_BYTE('\\');
+	uint64_t found = ((quote - EACH_BYTE(1)) | (slash - EACH_BYTE(1)) |
+				 (bytes - EACH_BYTE(' ')) | bytes) &
+	                 EACH_BYTE(0x80);
+
+	return found != 0 ? (unsigned int)__builtin_ctzll(found) / 8 : BLOCK;
+}
+#endif
+
+/* A look ahead begins at most two bytes behind the end. */
+static_assert(CONFIG_JSON_PAD >= BLOCK + 2, "a block is read beyond the text");
+
 static inline void
 skip_space(struct reader *r)
 {
+	unsigned int n;
+
 	for (;;) {
 		/* elsewhere a line can't end */
 		for (; *r->p == '\n' || *r->p == '\t' || *r->p == '\r'; r->p++)
 			r->lines += *r->p == '\n';
 		if (*r->p != ' ')
 			return;
-		for (uint64_t other;; r->p += 8) {
-			other = load8(r->p) ^ EACH_BYTE(' ');
-			if (other != 0) {
-				r->p += __builtin_ctzll(other) / 8;
-				break;
-			}
-		}
+		do {
+			n = count_spaces(r->p);
+			r->p += n;
+		} while (n == BLOCK);
 	}
-}
-
-/*
- * The top bit of each byte that is a quotation mark, a backslash, a control character or beyond
- * ASCII. A byte behind one of these may be marked in error, for the borrow.
- */
-static inline uint64_t
-special(uint64_t bytes)
-{
-	uint64_t quote = bytes ^ EACH_BYTE('"');
-	uint64_t slash = bytes ^ EACH_BYTE('\\');
-
-	return ((quote - EACH_BYTE(1)) | (slash - EACH_BYTE(1)) | (bytes - EACH_BYTE(' ')) |
-		       bytes) &
-	       EACH_BYTE(0x80);
 }
 
 /* What is not plain, from `from` to where the reader stands: as jansson reads it. */
@@ -165,11 +246,12 @@ static inline bool
 read_string(struct reader *r, char **string, uint32_t *n)
 {
 	char *from = r->p++;
-	uint64_t found;
+	unsigned int plain;
 
-	while ((found = special(load8(r->p))) == 0)
-		r->p += 8;
-	r->p += __builtin_ctzll(found) / 8;
+	do {
+		plain = count_plain(r->p);
+		r->p += plain;
+	} while (plain == BLOCK);
 	if (*r->p != '"')
 		return read_strange(r, from, string, n);
 	*string = from + 1;
@@ -238,7 +320,7 @@ read_word(struct reader *r, struct config_json *value)
 static bool
 same_key(const struct config_json *a, const struct config_json *b)
 {
-	return a->key_n == b->key_n && memcmp(a->key, b->key, a->key_n) == 0;
+	return config_json_key_is(a, b->key, b->key_n);
 }
 
 /* Has the newest member of an object of few the key of one before? */
@@ -246,12 +328,8 @@ static bool
 is_repeated(const struct reader *r, struct container *in, const struct config_json *member)
 {
 	const struct config_json *other = &r->values[in->index + 1];
-	uint64_t bit = 0;
+	uint64_t bit = config_json_key_bit(member->key, member->key_n);
 
-	if (member->key_n > 0)
-		bit = (uint64_t)(unsigned char)member->key[0] * 7 +
-		      (unsigned char)member->key[member->key_n - 1] + member->key_n;
-	bit = UINT64_C(1) << bit % 64;
 	if ((in->keys & bit) == 0) {
 		in->keys |= bit;
 		return false;
@@ -391,6 +469,8 @@ close_container(struct reader *r)
 
 	value->n = in->n;
 	value->span = r->n - in->index;
+	value->keys = in->n <= FEW_MEMBERS ? in->keys : UINT64_MAX;
+	value->asked = 1;
 	if (in->index == r->list) {
 		value->n = 0; /* they are gone */
 		r->list = NO_LIST;
@@ -605,32 +685,14 @@ config_json_free(struct config_json_document *document)
 	json_decref(document->decoded);
 }
 
-/* Keys are mostly of 8 to 16 bytes: the first and the last eight cover them. */
-static inline bool
-same_bytes(const char *a, const char *b, size_t n)
-{
-	if (n < 8 || n > 16)
-		return memcmp(a, b, n) == 0;
-	return ((load8(a) ^ load8(b)) | (load8(a + n - 8) ^ load8(b + n - 8))) == 0;
-}
-
-bool
-config_json_key_is(const struct config_json *member, const char *key, size_t key_n)
-{
-	return member->key_n == key_n && same_bytes(member->key, key, key_n);
-}
-
 struct config_json *
-config_json_member(struct config_json *object, const char *key)
+config_json_search(struct config_json *object, const char *key, size_t n)
 {
-	struct config_json *member, *end;
-	size_t n = strlen(key);
+	struct config_json *member = object + object->asked, *end = object + object->span;
 
-	if (!config_json_is(object, CONFIG_JSON_OBJECT))
-		return NULL;
-	end = object + object->span;
-	member = object + (object->asked != 0 ? object->asked : 1);
-	for (uint32_t left = object->n; left > 0; left--, member += member->span) {
+	/* keys are mostly asked for in their order */
+	for (uint32_t left = object->n; left > 0; left--) {
+		member += member->span;
 		if (member == end)
 			member = object + 1;
 		if (config_json_key_is(member, key, n)) {

@@ -20,6 +20,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 enum config_json_type {
 	CONFIG_JSON_NULL,
@@ -39,8 +40,9 @@ struct config_json {
 		int64_t integer;
 		char *string;   /* ask config_json_string() */
 		json_t *number; /* of a REAL */
-		uint32_t asked; /* of an OBJECT: the member that was found last, from here */
+		uint64_t keys;  /* of an OBJECT: config_json_key_bit() of all its members */
 	};
+	uint32_t asked; /* of an OBJECT: the member that was found last, from here */
 	uint32_t key_n;
 	uint32_t n;    /* bytes of a string; members or elements */
 	uint32_t span; /* values from this one to the next beside it: itself and what is in it */
@@ -77,7 +79,7 @@ void *config_json_room(size_t bytes);
  * must live as long as they. Returns 0, -ENOMEM, or -EINVAL if it is not JSON or an object has a
  * key twice; the text is as it was then. config_json_free() ends it in any case.
  */
-#define CONFIG_JSON_PAD 16
+#define CONFIG_JSON_PAD 64
 int config_json_read(struct config_json_document *document, char *text, size_t length);
 void config_json_free(struct config_json_document *document);
 
@@ -101,22 +103,63 @@ struct config_json_source {
 int config_json_stream(struct config_json_document *document, char *text, size_t room,
 	const struct config_json_source *source);
 
-/*
- * The member with this key; NULL: there is none, or it is no object, or NULL itself. It is looked
- * for from the one found last, since keys are mostly asked for in their order.
- */
-struct config_json *config_json_member(struct config_json *object, const char *key);
-
 /* The same value for jansson, as it would have read it. NULL: out of memory. */
 json_t *config_json_export(struct config_json *value);
-
-/* Is this the key of a member? */
-bool config_json_key_is(const struct config_json *member, const char *key, size_t key_n);
 
 static inline bool
 config_json_is(const struct config_json *value, enum config_json_type type)
 {
 	return value != NULL && value->type == type;
+}
+
+/* One of 64 bits, by which most keys differ. */
+static inline uint64_t
+config_json_key_bit(const char *key, size_t n)
+{
+	unsigned int sum = 0;
+
+	if (n > 0)
+		sum = (unsigned char)key[0] * 7u + (unsigned char)key[n - 1] + (unsigned int)n;
+	return UINT64_C(1) << sum % 64;
+}
+
+/* Keys are mostly of 8 to 16 bytes: the first and the last eight cover them. */
+static inline bool
+config_json_same_bytes(const char *a, const char *b, size_t n)
+{
+	uint64_t first[2], last[2];
+
+	if (n < 8 || n > 16)
+		return memcmp(a, b, n) == 0;
+	memcpy(&first[0], a, 8);
+	memcpy(&first[1], b, 8);
+	memcpy(&last[0], a + n - 8, 8);
+	memcpy(&last[1], b + n - 8, 8);
+	return ((first[0] ^ first[1]) | (last[0] ^ last[1])) == 0;
+}
+
+/* Is this the key of a member? */
+static inline bool
+config_json_key_is(const struct config_json *member, const char *key, size_t n)
+{
+	return member->key_n == n && config_json_same_bytes(member->key, key, n);
+}
+
+/* Among all members from the one behind that found last. */
+struct config_json *config_json_search(struct config_json *object, const char *key, size_t n);
+
+/* The member with this key; NULL: there is none, or it is no object, or NULL itself. */
+static inline struct config_json *
+config_json_member(struct config_json *object, const char *key)
+{
+	size_t n = strlen(key);
+
+	if (!config_json_is(object, CONFIG_JSON_OBJECT) ||
+		(object->keys & config_json_key_bit(key, n)) == 0)
+		return NULL;
+	if (config_json_key_is(object + object->asked, key, n))
+		return object + object->asked;
+	return config_json_search(object, key, n);
 }
 
 /* The characters of a string and of a key. The quotation mark behind them gives way to a 0. */

@@ -11,6 +11,32 @@
 #include <stdlib.h>
 #include <string.h>
 
+/*
+ * An IPv4 address as they are mostly written, up to a character. False: it may
+ * be one all the same, and is left to inet_pton().
+ */
+static bool
+parse_plain_v4(const char *text, char end, uint32_t *address, const char **rest)
+{
+	uint32_t all = 0;
+
+	for (unsigned int i = 0; i < 4; i++) {
+		unsigned int byte = (unsigned char)*text - '0';
+
+		if (byte > 9)
+			return false;
+		for (text++; byte != 0 && *text >= '0' && *text <= '9' && byte < 256; text++)
+			byte = byte * 10 + (unsigned int)(*text - '0');
+		if (byte > 255 || *text != (i < 3 ? '.' : end))
+			return false;
+		all = all << 8 | byte;
+		text++;
+	}
+	*address = all;
+	*rest = text;
+	return true;
+}
+
 static bool
 parse_ip(const char *text, struct ms_prefix *out)
 {
@@ -40,23 +66,37 @@ mask(int n)
 	return n >= 64 ? UINT64_MAX : UINT64_MAX << (64 - n);
 }
 
-/* Host bits become 0, as AWS makes them when a rule is created. */
-bool
-config_parse_cidr(const char *text, struct ms_prefix *out)
+/* The address before a slash, and what is behind it. */
+static bool
+parse_to_slash(const char *text, struct ms_prefix *out, const char **rest)
 {
 	const char *slash = strchr(text, '/');
 	char address[INET6_ADDRSTRLEN];
 	size_t length = slash == NULL ? 0 : (size_t)(slash - text);
-	unsigned int bits = 0;
-	const char *p;
 
 	if (slash == NULL || length >= sizeof(address))
 		return false;
 	memcpy(address, text, length);
 	address[length] = '\0';
-	for (p = slash + 1; isdigit((unsigned char)*p) && p - slash <= 3; p++)
+	*rest = slash + 1;
+	return parse_ip(address, out);
+}
+
+/* Host bits become 0, as AWS makes them when a rule is created. */
+bool
+config_parse_cidr(const char *text, struct ms_prefix *out)
+{
+	unsigned int bits = 0;
+	const char *p, *digits;
+	uint32_t v4;
+
+	if (parse_plain_v4(text, '/', &v4, &digits))
+		*out = (struct ms_prefix){.ip.lo = v4, .family = MS_FAMILY_V4, .length = 32};
+	else if (!parse_to_slash(text, out, &digits))
+		return false;
+	for (p = digits; isdigit((unsigned char)*p) && p - digits <= 2; p++)
 		bits = bits * 10 + (unsigned int)(*p - '0');
-	if (p == slash + 1 || *p != '\0' || !parse_ip(address, out) || bits > out->length)
+	if (p == digits || *p != '\0' || bits > out->length)
 		return false;
 
 	out->length = (uint8_t)bits;

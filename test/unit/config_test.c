@@ -4,8 +4,9 @@
  * cannot be read, outputs that are added later, memory that runs out at any point, and large
  * accounts.
  */
-#include "config/ms_config.h"
+#include "config/config_internal.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -246,6 +247,49 @@ test_origins(void **state)
 	assert_origin(config, &config->sessions[0].origin, 7, 5);
 	assert_origin(config, &config->sessions[1].origin, 8, 27); /* characters, not bytes */
 	ms_config_free(config);
+}
+
+/* IPv4 blocks, and what is nearly one, are what inet_pton() says. */
+static void
+test_blocks(void **state)
+{
+	static const char *const from[] = {"0.0.0.0/0", "10.75.158.0/24", "255.255.255.255/32",
+		"192.168.100.200/8", "256.1.1.1/8", "1.2.3/24", "01.2.3.4/5", "1.2.3.4/032"};
+	static const char bytes[] = "0123456789./ :";
+	unsigned int seed = 4789, good = 0;
+	struct in_addr v4;
+
+	(void)state;
+	for (unsigned int i = 0; i < 400000; i++) {
+		struct ms_prefix prefix = {.family = MS_FAMILY_NONE};
+		char text[32], *slash;
+		bool theirs, ours;
+
+		strcpy(text, from[i % 8]);
+		for (unsigned int changes = i / 8 % 3; changes > 0; changes--)
+			text[(unsigned int)rand_r(&seed) % strlen(text)] =
+				bytes[(unsigned int)rand_r(&seed) % (sizeof(bytes) - 1)];
+		ours = config_parse_cidr(text, &prefix) && prefix.family == MS_FAMILY_V4;
+		slash = strchr(text, '/');
+		theirs = slash != NULL && slash[1] != '\0' && strlen(slash + 1) <= 3 &&
+		         strspn(slash + 1, "0123456789") == strlen(slash + 1) &&
+		         atoi(slash + 1) <= 32;
+		if (theirs) {
+			*slash = '\0';
+			theirs = inet_pton(AF_INET, text, &v4) == 1;
+			*slash = '/';
+		}
+		if (ours != theirs)
+			fail_msg("%s: %d", text, ours);
+		if (!ours)
+			continue;
+		good++;
+		assert_int_equal(prefix.length, atoi(slash + 1));
+		assert_int_equal(prefix.ip.lo,
+			prefix.length == 0 ? 0
+					   : ntohl(v4.s_addr) & UINT32_MAX << (32 - prefix.length));
+	}
+	assert_in_range(good, 100000, 300000);
 }
 
 static void
@@ -646,6 +690,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_values),
 		cmocka_unit_test(test_origins),
+		cmocka_unit_test(test_blocks),
 		cmocka_unit_test(test_nothing),
 		cmocka_unit_test(test_unreadable),
 		cmocka_unit_test(test_long_message),
