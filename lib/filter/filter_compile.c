@@ -7,6 +7,7 @@
 #include "filter/filter_internal.h"
 
 #include <errno.h>
+#include <stdalign.h>
 #include <string.h>
 
 struct compiler {
@@ -151,10 +152,12 @@ ms_filter_compile(struct ms_blob *blob, struct ms_filter_leaves *leaves,
 	const struct ms_filter_policy *policy, enum ms_filter_layout layout, size_t budget,
 	size_t *offset)
 {
+	alignas(MS_ARENA_ALIGN) uint8_t first[MS_ARENA_FIRST];
 	struct compiler c = {.layout = layout, .budget = budget};
 	uint32_t leaves_n = leaves->leaves_n, hits_n = leaves->hits_n;
 	int ret;
 
+	ms_arena_begin(&c.arena, first, sizeof(first));
 	if (ms_plan_make(&c.plan, &c.arena, policy) &&
 		ms_leaf_set_init(&c.leaves, &c.arena, leaves) && compile_tables(&c))
 		ret = place(&c, blob, offset);

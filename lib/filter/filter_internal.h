@@ -23,6 +23,10 @@
 
 #define MS_SETS_FULL UINT32_MAX
 
+/* Of memory on the stack, with which an arena begins: enough for filters of some ten rules. */
+#define MS_ARENA_FIRST (32 * 1024)
+#define MS_ARENA_ALIGN 16
+
 struct ms_arena {
 	struct ms_arena_chunk *chunks;
 	uint8_t *at;
@@ -30,6 +34,13 @@ struct ms_arena {
 	size_t total;
 	int error; /* 0, -ENOMEM or -EFBIG */
 };
+
+/* Begins an arena with room that the caller has, aligned likewise. */
+static inline void
+ms_arena_begin(struct ms_arena *arena, uint8_t *first, size_t room)
+{
+	*arena = (struct ms_arena){.at = first, .room = room};
+}
 
 /* Uninitialised bytes, 16-byte aligned; NULL with arena->error set. */
 void *ms_arena_get(struct ms_arena *arena, size_t n, size_t size);

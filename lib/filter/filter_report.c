@@ -12,6 +12,7 @@
 #include "filter/filter_internal.h"
 
 #include <errno.h>
+#include <stdalign.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 
@@ -304,12 +305,14 @@ static int
 search_family(const struct ms_filter *filter, bool *reached, uint8_t direction, uint8_t family)
 {
 	struct ms_filter_policy policy = {.session = filter};
-	struct ms_arena arena = {0};
+	alignas(MS_ARENA_ALIGN) uint8_t first[MS_ARENA_FIRST];
+	struct ms_arena arena;
 	struct search s = {.arena = &arena, .reached = reached};
 	struct ms_boxes boxes;
 	struct ms_plan plan;
 	int ret;
 
+	ms_arena_begin(&arena, first, sizeof(first));
 	s.boxes = &boxes;
 	if (ms_plan_make(&plan, &arena, &policy) &&
 		ms_boxes_make(&boxes, &arena, &plan, direction, family) && !search_exact(&s) &&

@@ -7,13 +7,12 @@
 #include <string.h>
 
 #define CHUNK_BYTES (64 * 1024)
-#define ARENA_ALIGN 16
 #define ARENA_MAX   ((size_t)1 << 30) /* a policy that takes more to compile is refused */
 #define SETS_ROOM   32                /* to begin with; slots are four times as many */
 
 struct ms_arena_chunk {
 	struct ms_arena_chunk *next;
-	alignas(ARENA_ALIGN) uint8_t bytes[];
+	alignas(MS_ARENA_ALIGN) uint8_t bytes[];
 };
 
 void *
@@ -27,7 +26,7 @@ ms_arena_get(struct ms_arena *arena, size_t n, size_t size)
 		arena->error = -EFBIG;
 		return NULL;
 	}
-	bytes = (n * size + ARENA_ALIGN - 1) & ~(size_t)(ARENA_ALIGN - 1);
+	bytes = (n * size + MS_ARENA_ALIGN - 1) & ~(size_t)(MS_ARENA_ALIGN - 1);
 	if (bytes > arena->room) {
 		room = bytes > CHUNK_BYTES ? bytes : CHUNK_BYTES;
 		if (room > ARENA_MAX - arena->total) {
