@@ -201,11 +201,34 @@ inherit_filter(const struct ms_filter *next, uint64_t *to, const struct ms_filte
 	}
 }
 
+/* Finds filters of the last configuration by name. They mostly stand where they stood. */
+struct last_filters {
+	const struct ms_config *config;
+	const struct ms_filter **by_name; /* sorted as soon as one has moved */
+	bool sorted;
+};
+
+static const struct ms_filter *
+find_last(struct last_filters *last, const struct ms_filter *filter, uint32_t place)
+{
+	const struct ms_filter **found;
+	uint32_t n = last->config->filters_n;
+
+	if (place < n && strcmp(last->config->filters[place].name, filter->name) == 0)
+		return &last->config->filters[place];
+	if (!last->sorted)
+		qsort(last->by_name, n, sizeof(*last->by_name), compare_filter_name);
+	last->sorted = true;
+	found = bsearch(&filter, last->by_name, n, sizeof(*last->by_name), compare_filter_name);
+	return found != NULL ? *found : NULL;
+}
+
 int
 ms_ruleset_inherit(struct ms_ruleset *next, const struct ms_ruleset *last)
 {
 	const struct ms_config *config = last->config;
 	const struct ms_filter **by_name = calloc(config->filters_n + 1, sizeof(*by_name));
+	struct last_filters filters = {.config = config, .by_name = by_name};
 	uint64_t *rules = calloc(last->rules_n + 1, sizeof(*rules));
 	uint64_t *services = calloc(config->filters_n + 1, sizeof(*services));
 	int rc = by_name != NULL && rules != NULL && services != NULL ? 0 : -ENOMEM;
@@ -215,17 +238,15 @@ ms_ruleset_inherit(struct ms_ruleset *next, const struct ms_ruleset *last)
 	ms_ruleset_count(last, rules, services);
 	for (uint32_t i = 0; i < config->filters_n; i++)
 		by_name[i] = &config->filters[i];
-	qsort(by_name, config->filters_n, sizeof(*by_name), compare_filter_name);
 	for (uint32_t i = 0; i < next->config->filters_n; i++) {
 		const struct ms_filter *filter = &next->config->filters[i];
-		const struct ms_filter **found = bsearch(
-			&filter, by_name, config->filters_n, sizeof(*by_name), compare_filter_name);
+		const struct ms_filter *found = find_last(&filters, filter, i);
 		size_t old;
 
 		if (found == NULL)
 			continue;
-		old = (size_t)(*found - config->filters);
-		inherit_filter(filter, &next->rules_base[next->rules_first[i]], *found,
+		old = (size_t)(found - config->filters);
+		inherit_filter(filter, &next->rules_base[next->rules_first[i]], found,
 			&rules[last->rules_first[old]]);
 		next->services_base[i] = services[old];
 	}
