@@ -55,9 +55,10 @@ struct reader {
 	struct config_json *values;
 	uint32_t n;
 	uint32_t room;
-	uint32_t depth; /* containers that are open */
-	uint32_t lines; /* ends of lines before p */
-	uint32_t list;  /* index of the list whose elements are taken, or NO_LIST */
+	uint32_t depth;  /* containers that are open */
+	uint32_t lines;  /* ends of lines before p */
+	uint32_t indent; /* spaces that came together last */
+	uint32_t list;   /* index of the list whose elements are taken, or NO_LIST */
 	int error;
 	const struct config_json_source *source; /* NULL: the text is whole */
 	bool ended;                              /* it has no more */
@@ -180,8 +181,8 @@ count_plain(const char *p)
 /* A look ahead begins at most two bytes behind the end. */
 static_assert(CONFIG_JSON_PAD >= BLOCK + 2, "a block is read beyond the text");
 
-static inline void
-skip_space(struct reader *r)
+static void
+skip_any_space(struct reader *r)
 {
 	unsigned int n;
 
@@ -191,10 +192,35 @@ skip_space(struct reader *r)
 			r->lines += *r->p == '\n';
 		if (*r->p != ' ')
 			return;
+		r->indent = 0;
 		do {
 			n = count_spaces(r->p);
 			r->p += n;
+			r->indent += n;
 		} while (n == BLOCK);
+	}
+}
+
+/*
+ * Mostly there is no space, one, or a new line that is indented like the last one. To guess that
+ * and look whether it holds is faster than to count and go on from there: the next step need not
+ * wait for the count.
+ */
+static inline void
+skip_space(struct reader *r)
+{
+	const char *p = r->p;
+
+	if ((unsigned char)p[0] > ' ')
+		return;
+	if (p[0] == ' ' && (unsigned char)p[1] > ' ') {
+		r->p++;
+	} else if (p[0] == '\n' && r->indent < BLOCK && count_spaces(p + 1) == r->indent &&
+		   (unsigned char)p[1 + r->indent] > ' ') {
+		r->p += 1 + r->indent;
+		r->lines++;
+	} else {
+		skip_any_space(r);
 	}
 }
 
