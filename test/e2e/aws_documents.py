@@ -40,6 +40,7 @@ class Pool:
                 self.macs += [mac] * (1 if one.family is None else 10)
                 if one.family is not None:
                     self.by_mac.setdefault(mac, []).append(one)
+        self.distinct = set(self.macs)
         self.addresses = {4: [], 6: []}
         for one in self.found:
             for address in (one.source, one.target):
@@ -189,7 +190,9 @@ class Maker:
 
     def source_mac(self):
         own = [mac for mac in self.pool.own if mac not in self.taken]
-        pool = own if own and self.maybe(0.5) else self.pool.macs
+        # few frames have few, and then all of them may have an interface already
+        left = self.pool.distinct - self.taken
+        pool = own if own and (not left or self.maybe(0.5)) else self.pool.macs
         mac = self.fresh(lambda: self.chance.choice(pool))
         self.seen += self.pool.by_mac.get(mac, [])
         return mac
