@@ -57,17 +57,31 @@ class Place:
         return f"--vdev=net_pcap0,rx_pcap=traces/{trace}.pcap,infinite_rx=1"
 
 
+def free_huge_pages():
+    with open("/proc/meminfo", encoding="utf-8") as file:
+        found = re.search(r"HugePages_Free: +(\d+)", file.read())
+    return int(found.group(1)) if found else 0
+
+
+def memory(free):
+    """EAL arguments of a program that is alone, if so many huge pages are free: it leaves no file
+    behind. DPDK 22.11 refuses --no-huge and --in-memory together; and testpmd's mbufs need more
+    than their sum in small pages."""
+    if free >= 256:
+        return ["-m", "512", "--in-memory"]
+    return ["-m", "1024", "--no-huge", "--no-shconf"]
+
+
 def eal(prefix, alone=True, workers=0):
     """EAL arguments: control on the first processor, which sleeps; one lcore that works on the
     other, and workers on the first. alone: without files that a second process would need."""
     have = cpus()
     lcores = f"0@{have[0]},1@{have[-1]}"
     lcores += "".join(f",{2 + i}@{have[0]}" for i in range(workers))
-    arguments = ["--lcores", lcores, "--no-pci", "-m", "512"]
-    free = re.search(r"HugePages_Free: +(\d+)", open("/proc/meminfo", encoding="utf-8").read())
-    if int(free.group(1)) < 256:
-        arguments.append("--no-huge")
-    return arguments + (["--in-memory", "--file-prefix", prefix] if alone else [])
+    arguments = ["--lcores", lcores, "--no-pci"]
+    if not alone:
+        return [*arguments, "-m", "512"]
+    return [*arguments, *memory(free_huge_pages()), "--file-prefix", prefix]
 
 
 def tail(path):
@@ -155,6 +169,8 @@ def end(process, stop=signal.SIGINT):
 
 def dumpcap(place, trace, path):
     """Packets a second that dpdk-dumpcap writes to a file, from a testpmd that receives them."""
+    if free_huge_pages() < 256:
+        raise Failed("dpdk-dumpcap needs 256 huge pages, in which it shares memory with testpmd")
     # The two have to register the same mempool drivers in the same order.
     linked = subprocess.run(
         ["ldd", shutil.which("dpdk-testpmd")], capture_output=True, text=True, check=True

@@ -76,8 +76,9 @@ def kept_up(gauge, rate, seconds):
 @contextlib.contextmanager
 def meter(place):
     have = bench.cpus()
-    command = [str(place.build / "test/bench/latency_bench"), "--no-pci", "-m", "256", "--in-memory"]
-    command += ["--lcores", f"0@{have[0]},1@{have[0]}", "--file-prefix", "ms-bench-meter"]
+    command = [str(place.build / "test/bench/latency_bench"), "--no-pci"]
+    command += bench.memory(bench.free_huge_pages()) + ["--file-prefix", "ms-bench-meter"]
+    command += ["--lcores", f"0@{have[0]},1@{have[0]}"]
     command += [*memifs(place, "server"), "--", "traces/min.pcap"]
     log = f"{place.scratch}/meter.log"
     with open(log, "w", encoding="utf-8") as file, subprocess.Popen(

@@ -185,6 +185,15 @@ class Shown(unittest.TestCase):
             self.assertEqual(subprocess.run(command, capture_output=True, check=False).returncode, 2)
 
 
+class Programs(unittest.TestCase):
+    def test_no_huge_pages_and_in_memory_exclude_each_other(self):
+        for free, there, not_there in (
+            (256, "--in-memory", "--no-huge"), (255, "--no-huge", "--in-memory"),
+        ):  # fmt: skip
+            self.assertIn(there, bench.memory(free))
+            self.assertNotIn(not_there, bench.memory(free))
+
+
 class CommandLine(unittest.TestCase):
     def test_what_is_wrong_is_said(self):
         for arguments, said in (
