@@ -7,7 +7,8 @@
 # them, or the beginning of several up to a dot, such as sniff.rtc. Without arguments all run. They print
 # one Markdown table and write build/bench/results.json. Ours and the baseline run in turns, ROUNDS
 # times each (default 9), SECONDS_EACH seconds long (default 2), and the median of the ratios is the
-# figure: so a noisy machine disturbs both alike.
+# figure: so a noisy machine disturbs both alike. A round of all rows follows the other, so each row
+# sees what the machine does over the whole time.
 #
 #     --quick    one round of one second and small sizes: whether all rows can be measured, in less
 #                than two minutes once it is built. Says nothing about speed

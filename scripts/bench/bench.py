@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """
 What the suites share: the programs, started on the same source and processors, and rows: two
-measurements in turns (compare), or one that has no peer (measure).
+measurements in turns (compare, together), or one that has no peer (measure).
 
 A row is a dict: name; value, its median; unit; baseline, what it is held against, and
 baseline_value, its median; ratio, the median of the ratios of each round; target, which the ratio,
@@ -11,7 +11,6 @@ what failed once and went well the next time; and error, if it could not be meas
 """
 
 import contextlib
-
 import json
 import os
 import re
@@ -22,6 +21,8 @@ import subprocess
 import sys
 import tempfile
 import time
+
+import near
 
 ROUNDS = int(os.environ.get("ROUNDS", "9"))
 SECONDS = int(os.environ.get("SECONDS_EACH", "2"))
@@ -257,23 +258,6 @@ def name_of(function):
     return getattr(function, "row", getattr(function, "__name__", "?").replace("_", "."))
 
 
-def failed(name, why, unit="-", what=None, target=None, at_most=False):
-    """The row of something that could not be measured."""
-    print(f"{name}: {why}", file=sys.stderr)
-    return {
-        "name": name,
-        "value": None,
-        "unit": unit,
-        "baseline": what,
-        "baseline_value": None,
-        "ratio": None,
-        "target": target,
-        "at_most": at_most,
-        "holds": False,
-        "error": str(why),
-    }
-
-
 def twice(measured, again):
     """A measurement, which may fail once: machines are shared, and a load that is lost while somebody
     else has the processor says nothing. What failed goes to the list."""
@@ -285,71 +269,145 @@ def twice(measured, again):
         return measured()
 
 
+def calm(pairs, at_most):
+    """The third of pairs that was least disturbed: whose product is the best."""
+    best = sorted(pairs, key=lambda pair: pair[0] * pair[1], reverse=not at_most)
+    return best[: max(1, len(best) // 3)]
+
+
+class Row:
+    """
+    A row in the making: turn() is one round of it, rows() what has come of all rounds so far.
+    sides: functions that measure ours and, if there is one, the baseline, one after the other. unit:
+    (name, how many of a second's make one). target: of the ratio, or without a baseline of the
+    value; at_most: it is not to be exceeded, else to be reached; None: none.
+    """
+
+    def __init__(self, name, sides, unit, what, target, at_most):
+        self.name, self.sides, self.unit, self.what = name, sides, unit, what
+        self.target, self.at_most = target, at_most
+        self.rounds, self.values, self.again, self.error = 0, [], [], None
+
+    def take(self):
+        """What one round measures: a list of values, or of pairs."""
+        return [[twice(side, self.again) for side in self.sides]]
+
+    def turn(self):
+        """After a round that failed there is no other."""
+        if self.error is not None:
+            return
+        try:
+            made = [[one / self.unit[1] for one in values] for values in self.take()]
+            if min(map(min, made)) <= 0:
+                raise Failed(f"measured nothing: {made}")
+        except Failed as wrong:
+            self.fail(wrong)
+            return
+        self.rounds += 1
+        self.values += made
+        means = [statistics.median(side) for side in zip(*made)]
+        beside = f", {self.what} {means[1]:.3f}" if self.what else ""
+        print(f"{self.name}: {means[0]:.3f} {self.unit[0]}{beside}", file=sys.stderr)
+
+    def fail(self, why):
+        print(f"{self.name}: {why}", file=sys.stderr)
+        self.error = str(why)
+
+    def told(self, columns):
+        """The figures of the row, from the columns of all rounds."""
+        return {key: statistics.median(column) for key, column in columns.items()}
+
+    def rows(self):
+        error = self.error or (None if self.values else "not measured")
+        columns, told = {}, {}
+        if error is None:
+            sides = list(zip(*self.values))
+            if len(sides) == 2:
+                sides.append([ours / baseline for ours, baseline in self.values])
+            columns = dict(zip(("value", "baseline_value", "ratio"), sides))
+            told = self.told(columns)
+        judged = told.get("ratio" if self.what else "value")
+        return [
+            {
+                "name": self.name,
+                "value": told.get("value"),
+                "unit": self.unit[0],
+                "baseline": self.what,
+                "baseline_value": told.get("baseline_value"),
+                "ratio": told.get("ratio"),
+                "target": self.target,
+                "at_most": self.at_most,
+                "holds": False if error else reaches(judged, self.target, self.at_most),
+                "rounds": self.rounds,
+                "again": self.again,
+                "spread": {key: [min(column), max(column)] for key, column in columns.items()},
+                **({"error": error} if error else {}),
+            }
+        ]
+
+
+class Calm(Row):
+    """
+    A row whose ratio is another one when others on the host take caches and memory away, for minutes:
+    the figures are medians of the third of all pairs that was least disturbed.
+    """
+
+    def told(self, columns):
+        chosen = calm(list(zip(columns["value"], columns["baseline_value"])), self.at_most)
+        return super().told(
+            {
+                "value": [pair[0] for pair in chosen],
+                "baseline_value": [pair[1] for pair in chosen],
+                "ratio": [pair[0] / pair[1] for pair in chosen],
+            }
+        )
+
+
+class Together(Calm):
+    """One whose two sides a single program measures in short turns; it gives the pairs."""
+
+    def take(self):
+        return twice(self.sides[0], self.again)
+
+
+class Alone(Row):
+    """
+    A row of what the machine gives while it is left alone, which is not most of the time: of all that
+    was measured the figure below which there is this share; the ratio is that of the two figures.
+    """
+
+    def __init__(self, name, unit, what, share):
+        super().__init__(name, [], unit, what, None, at_most=False)
+        self.share = share
+
+    def told(self, columns):
+        figures = {
+            key: sorted(columns[key])[int(self.share * (len(columns[key]) - 1))]
+            for key in ("value", "baseline_value")
+            if key in columns
+        }
+        if self.what:
+            figures["ratio"] = figures["value"] / figures["baseline_value"]
+        return figures
+
+
 def reaches(value, target, at_most):
     if target is None:
         return None
     return value <= target if at_most else value >= target
 
 
-def compare(name, ours, baseline, unit, what, target, at_most=False):
-    """Measures both in turns; a row of the table. unit: (name, how many of a second's make one).
-    target: of the ratio; at_most: it is not to be exceeded, else to be reached; None: none."""
-    pairs, again = [], []
-    try:
-        for turn in range(ROUNDS):
-            pairs.append(tuple(twice(one, again) / unit[1] for one in (ours, baseline)))
-            print(
-                f"{name}: {turn + 1}/{ROUNDS}: {pairs[-1][0]:.3f} {unit[0]}, "
-                f"{what} {pairs[-1][1]:.3f}",
-                file=sys.stderr,
-            )
-            if min(pairs[-1]) <= 0:
-                raise Failed(f"measured nothing: {pairs[-1]}")
-    except Failed as wrong:
-        return failed(name, wrong, unit[0], what, target, at_most)
-    values, bases, ratios = zip(*((a, b, a / b) for a, b in pairs))
-    ratio = statistics.median(ratios)
-    return {
-        "name": name,
-        "value": statistics.median(values),
-        "unit": unit[0],
-        "baseline": what,
-        "baseline_value": statistics.median(bases),
-        "ratio": ratio,
-        "target": target,
-        "at_most": at_most,
-        "holds": reaches(ratio, target, at_most),
-        "rounds": len(pairs),
-        "again": again,
-        "spread": {
-            "value": [min(values), max(values)],
-            "baseline_value": [min(bases), max(bases)],
-            "ratio": [min(ratios), max(ratios)],
-        },
-    }
+def compare(name, ours, baseline, unit, what, target, at_most=False, kind=Row):
+    """A row whose two sides are measured one after the other."""
+    sides = [lambda: near.undisturbed(ours), lambda: near.undisturbed(baseline)]
+    return kind(name, sides, unit, what, target, at_most)
+
+
+def together(name, both, unit, what, target, at_most=False):
+    """A row whose two sides one program measures in short turns; both gives the pairs."""
+    return Together(name, [both], unit, what, target, at_most)
 
 
 def measure(name, ours, unit, target, at_most=True):
-    """Measures what has no peer; a row of the table. unit: as of compare. target: of the value."""
-    values, again = [], []
-    try:
-        for turn in range(ROUNDS):
-            values.append(twice(ours, again) / unit[1])
-            print(f"{name}: {turn + 1}/{ROUNDS}: {values[-1]:.3f} {unit[0]}", file=sys.stderr)
-    except Failed as wrong:
-        return failed(name, wrong, unit[0], None, target, at_most)
-    value = statistics.median(values)
-    return {
-        "name": name,
-        "value": value,
-        "unit": unit[0],
-        "baseline": None,
-        "baseline_value": None,
-        "ratio": None,
-        "target": target,
-        "at_most": at_most,
-        "holds": reaches(value, target, at_most),
-        "rounds": len(values),
-        "again": again,
-        "spread": {"value": [min(values), max(values)]},
-    }
+    """A row of what has no peer."""
+    return Row(name, [lambda: near.undisturbed(ours)], unit, None, target, at_most)

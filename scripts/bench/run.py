@@ -5,9 +5,9 @@ Runs benchmarks and shows what came of them: run.py FOLDER [SUITE|ROW...]. Calle
 scripts/bench.sh, which says more. FOLDER has traces/ and build/, and gets results.json; --list in its
 place prints suites and rows, --check only looks whether they exist.
 
-A suite has ROWS: functions that are called with the place and return a row or a list of rows, as
-bench.compare and bench.measure make them. A row that cannot be measured stays in the results, with
-the reason, and does not hold.
+A suite has ROWS: functions that are called with the place and return a row in the making or a list of
+them, as bench.compare, bench.together and bench.measure make them. A row that cannot be measured
+stays in the results, with the reason, and does not hold.
 """
 
 import importlib
@@ -19,20 +19,28 @@ import traceback
 
 import bench
 import machine
+import near
 import table
 
 
-def run(function, place):
-    """The rows of one function of a suite."""
+def begin(function, place):
+    """The rows of one function of a suite, of which nothing is measured yet."""
+    return guarded(function, place, bench.Row(bench.name_of(function), [], ("-", 1), None, None, True))
+
+
+def guarded(step, argument, row):
+    """A step of a row, which fails alone: one suite that is broken does not cost the results of the
+    others."""
     try:
-        made = function(place)
+        made = step(argument)
     except bench.Failed as wrong:
-        made = bench.failed(bench.name_of(function), wrong)
-    # One suite that is broken does not cost the results of the others.
+        row.fail(wrong)
     except Exception as wrong:  # pylint: disable=broad-exception-caught
         traceback.print_exc()
-        made = bench.failed(bench.name_of(function), f"{type(wrong).__name__}: {wrong}")
-    return made if isinstance(made, list) else [made]
+        row.fail(f"{type(wrong).__name__}: {wrong}")
+    else:
+        return made if isinstance(made, list) else [made]
+    return [row]
 
 
 def suites():
@@ -70,21 +78,28 @@ def main():
         return
     folder = pathlib.Path(sys.argv[1])
     place = bench.Place(folder)
-    rows = []
+    if not bench.QUICK:
+        near.program = place.build / "test/bench/distance_bench"
     results = {
         "machine": machine.facts(place),
         "when": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "quick": bench.QUICK,
-        "rounds": bench.ROUNDS,
         "seconds": bench.SECONDS,
-        "rows": rows,
     }
-    for function in functions:
-        rows += run(function, place)
+    made = [row for function in functions for row in begin(function, place)]
+    # One round of all rows after the other, so that each row sees the machine as it is over all of the
+    # time: what others do on its host changes from minute to minute.
+    for turn in range(bench.ROUNDS):
+        print(f"round {turn + 1} of {bench.ROUNDS}", file=sys.stderr)
+        for row in made:
+            guarded(lambda row: row.turn(), row, row)
+        results["rounds"] = turn + 1
+        results["far"] = near.far_times
+        results["rows"] = [one for row in made for one in row.rows()]
         # after each one, so that who interrupts it keeps what was measured
         (folder / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     print(table.rows(results), end="")
-    sys.exit(1 if any("error" in row for row in rows) else 0)
+    sys.exit(1 if any("error" in row for row in results["rows"]) else 0)
 
 
 main()

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """
-The classifier by itself, with the programs of test/bench/.
+The classifier by itself, with the programs of test/bench/. Those measure both sides of a row in one
+process, in turns of 50 ms: tables of that size live in the third-level cache, which other guests of a
+host use too, and what these do changes within seconds.
 
     filter.acl.*    keys a second in one filter of so many rules, bursts of 32; baseline: rte_acl
                     with the same rules and keys, the fastest of its algorithms on this processor
@@ -19,11 +21,12 @@ FILTERS = {100: 1.5, 10000: 3}
 SESSIONS = {1000: 1.5, 100000: 3}
 
 
-def run(place, program, *arguments):
-    """What a program of test/bench says of itself."""
+def run(place, program, *arguments, base=None):
+    """What a program of test/bench says of itself. base: what it is measured in turns with, as its
+    last argument."""
     command = [str(place.folder / "build/test/bench" / program), *bench.eal("ms-bench-filter")]
     command += ["--main-lcore", "1", "--force-max-simd-bitwidth=512", "--log-level=error", "--"]
-    command += [*map(str, arguments), str(bench.SECONDS)]
+    command += map(str, [*arguments, bench.SECONDS, *([] if base is None else [base])])
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise bench.Failed(f"{program} ends with {done.returncode}: {done.stderr[-500:]}")
@@ -31,36 +34,27 @@ def run(place, program, *arguments):
 
 
 def acl(rules, target):
-    def row(place):
-        def keys(which):
-            return run(place, "acl_bench", rules, which)["keys_per_second"]
-
-        return bench.compare(
-            f"filter.acl.{rules}",
-            lambda: keys("ours"),
-            lambda: keys("rte_acl"),
-            ("Mkeys/s", 1e6),
-            "rte_acl",
-            target,
-        )
-
-    return row
-
-
-def frame(place, what, n):
-    return run(place, "path_bench", what, n)["ns"]
+    name = f"filter.acl.{rules}"
+    return lambda place: bench.together(
+        name,
+        lambda: run(place, "acl_bench", rules, "both")["pairs"],
+        ("Mkeys/s", 1e6),
+        "rte_acl",
+        target,
+    )
 
 
 def one(name, what, n):
     """What the others are held against, by itself."""
-    return lambda place: bench.measure(name, lambda: frame(place, what, n), ("ns", 1), None)
+    return lambda place: bench.measure(
+        name, lambda: run(place, "path_bench", what, n)["ns"], ("ns", 1), None
+    )
 
 
 def many(name, what, n, base, target):
-    return lambda place: bench.compare(
+    return lambda place: bench.together(
         name,
-        lambda: frame(place, what, n),
-        lambda: frame(place, what, base),
+        lambda: run(place, "path_bench", what, n, base=base)["pairs"],
         ("ns", 1),
         f"{base} of them",
         target,

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * One filter against rte_acl: acl_bench [EAL arguments] -- RULES ours|rte_acl|check [SECONDS]
+ * One filter against rte_acl: acl_bench [EAL arguments] -- RULES ours|rte_acl|both|check [SECONDS]
  *
  * The same random rules (bench_rules.h) in both, the same keys, nine of ten of them inside of a
  * rule, spread over all rules, in bursts of 32. First both are asked about every key and must name
  * the same rule, or the program fails; then one of them is timed, and a line of JSON tells the keys
- * a second. Of rte_acl the fastest algorithm that this processor has is taken; allow it all
- * registers with --force-max-simd-bitwidth=512.
+ * a second; or both in turns, and the line tells the pairs of them. Of rte_acl the fastest
+ * algorithm that this processor has is taken; allow it all registers with
+ * --force-max-simd-bitwidth=512.
  *
  * Timed is the whole work of a burst: with ours that is ms_filter_burst() over packets, verdicts
  * and counters included. Keys are brought into the L1 cache before, as the stage before would, in
@@ -267,6 +268,25 @@ measure(struct bench *b, uint64_t (*ask)(struct bench *b, uint32_t at, uint32_t 
 	return bench_median(laps, n) / KEYS - bench_overhead() / BURST;
 }
 
+/* Keys a second of both, in turns so short that what the machine does beside is the same to both.
+ */
+static void
+measure_both(struct bench *b, double seconds)
+{
+	double hz = (double)rte_get_tsc_hz();
+	unsigned int turns = bench_turns(seconds);
+
+	printf("{\"what\": \"ours, %s\", \"rules\": %u, \"pairs\": [", algs[b->alg],
+		b->filter.rules_n);
+	for (unsigned int i = 0; i < turns; i++) {
+		double ours = measure(b, ask_ours, BENCH_TURN);
+		double theirs = measure(b, ask_acl, BENCH_TURN);
+
+		printf("%s[%.0f, %.0f]", i == 0 ? "" : ", ", hz / ours, hz / theirs);
+	}
+	puts("]}");
+}
+
 /* The fastest algorithm here. */
 static void
 choose_alg(struct bench *b)
@@ -297,7 +317,7 @@ main(int argc, char **argv)
 	int eal = rte_eal_init(argc, argv);
 	uint32_t rules_n;
 	double seconds, cycles;
-	bool ours;
+	bool ours, both;
 
 	if (eal < 0)
 		return 2;
@@ -306,11 +326,12 @@ main(int argc, char **argv)
 	rules_n = argc > 2 ? (uint32_t)strtoul(argv[1], NULL, 10) : 0;
 	seconds = argc > 3 ? strtod(argv[3], NULL) : 1;
 	if (rules_n == 0 || rules_n > 32766) {
-		fprintf(stderr, "usage: acl_bench [EAL arguments] -- RULES ours|rte_acl|check "
+		fprintf(stderr, "usage: acl_bench [EAL arguments] -- RULES ours|rte_acl|both|check "
 				"[SECONDS]\n");
 		return 2;
 	}
 	ours = strcmp(argv[2], "ours") == 0;
+	both = strcmp(argv[2], "both") == 0;
 	if (!make_keys(&b, rules_n) || !make_ours(&b) || !make_acl(&b)) {
 		fprintf(stderr, "%u rules do not compile\n", rules_n);
 		return 1;
@@ -324,6 +345,10 @@ main(int argc, char **argv)
 		choose_alg(&b);
 		if (!check(&b))
 			return 1;
+	}
+	if (both) {
+		measure_both(&b, seconds);
+		return 0;
 	}
 	cycles = measure(&b, ours ? ask_ours : ask_acl, seconds);
 	printf("{\"what\": \"%s\", \"rules\": %u, \"cycles\": %.2f, \"keys_per_second\": %.0f}\n",

@@ -70,3 +70,15 @@ bench_cycles(double seconds)
 {
 	return (uint64_t)(seconds * (double)rte_get_tsc_hz());
 }
+
+/* Seconds of each of two that are measured in turns, and how many turns there are in all of the
+ * time: at least one. */
+#define BENCH_TURN 0.05
+
+static inline unsigned int
+bench_turns(double seconds)
+{
+	unsigned int turns = (unsigned int)(seconds / (2 * BENCH_TURN));
+
+	return turns == 0 ? 1 : turns;
+}

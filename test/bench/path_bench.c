@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The way of a mirrored packet to its verdict, with many filters or sessions:
- * path_bench [EAL arguments] -- filters|sessions N [SECONDS]
+ * path_bench [EAL arguments] -- filters|sessions N [SECONDS [BASE]]
  *
  *   filters   N sessions, each with an interface and a filter of its own: 5 rules ingress, 5 egress
  *   sessions  N sessions, each with an interface, and one such filter for all of them
@@ -9,7 +9,8 @@
  * Packets of 110 bytes with inner frames of 60, in bursts of 64, each of a session at random, nine
  * of ten within a rule of its filter. Before a burst its packets are written where they stand;
  * timed are decapsulation, session, inner headers and filter. Prints the nanoseconds a frame as a
- * line of JSON, and the bytes of all tables, counters included.
+ * line of JSON, and the bytes of all tables, counters included. With a BASE, so many of them are
+ * measured in turns with the N, and the line has the pairs of both.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -159,10 +160,10 @@ make_ruleset(struct bench *b)
 }
 
 static bool
-make_mbufs(struct bench *b)
+make_mbufs(struct bench *b, const char *name)
 {
 	struct rte_mempool *pool = rte_pktmbuf_pool_create(
-		"bench", MBUFS, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+		name, MBUFS, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
 
 	return pool != NULL && rte_pktmbuf_alloc_bulk(pool, b->mbufs, MBUFS) == 0;
 }
@@ -297,10 +298,41 @@ table_bytes(const struct ms_ruleset *ruleset)
 	       (size_t)leaves->hits_n * sizeof(*leaves->hits);
 }
 
+/* One of them, with so many filters or sessions. False if it cannot be made; a message has said
+ * why. */
+static bool
+make(struct bench *b, const char *name, bool filters, const char *n)
+{
+	b->sessions_n = (uint32_t)strtoul(n, NULL, 10);
+	b->filters_n = filters ? b->sessions_n : 1;
+	if (b->sessions_n == 0 || b->sessions_n > N_MAX) {
+		fprintf(stderr, "'%s' is no number from 1 to %u\n", n, N_MAX);
+		return false;
+	}
+	if (!make_ruleset(b) || !make_mbufs(b, name)) {
+		fprintf(stderr, "no ruleset, or no packets\n");
+		return false;
+	}
+	return true;
+}
+
+static void
+end(struct bench *b)
+{
+	ms_ruleset_free(b->ruleset);
+	ms_session_registry_free(b->registry);
+}
+
+static double
+nanoseconds(double cycles)
+{
+	return bench_seconds((uint64_t)(cycles * 1e6)) * 1e3;
+}
+
 int
 main(int argc, char **argv)
 {
-	static struct bench b;
+	static struct bench b, base;
 	int eal = rte_eal_init(argc, argv);
 	double seconds, cycles;
 	bool filters;
@@ -311,27 +343,34 @@ main(int argc, char **argv)
 		return 2;
 	argc -= eal;
 	argv += eal;
-	b.sessions_n = argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 10) : 0;
-	seconds = argc > 3 ? strtod(argv[3], NULL) : 1;
-	if (b.sessions_n == 0 || b.sessions_n > N_MAX) {
-		fprintf(stderr,
-			"usage: path_bench [EAL arguments] -- filters|sessions N [SECONDS]\n");
+	if (argc < 3) {
+		fprintf(stderr, "usage: path_bench [EAL arguments] -- filters|sessions N "
+				"[SECONDS [BASE]]\n");
 		return 2;
 	}
+	seconds = argc > 3 ? strtod(argv[3], NULL) : 1;
 	filters = strcmp(argv[1], "filters") == 0;
-	b.filters_n = filters ? b.sessions_n : 1;
-	if (!make_ruleset(&b) || !make_mbufs(&b)) {
-		fprintf(stderr, "no ruleset, or no packets\n");
+	if (!make(&b, "bench", filters, argv[2]) ||
+		(argc > 4 && !make(&base, "base", filters, argv[4])))
 		return 1;
+	printf("{\"what\": \"%s\", \"n\": %u, \"bytes\": %zu, ", argv[1], b.sessions_n,
+		table_bytes(b.ruleset));
+	if (argc > 4) {
+		printf("\"pairs\": [");
+		for (unsigned int i = 0, turns = bench_turns(seconds); i < turns; i++) {
+			cycles = measure(&b, BENCH_TURN);
+			printf("%s[%.3f, %.3f]", i == 0 ? "" : ", ", nanoseconds(cycles),
+				nanoseconds(measure(&base, BENCH_TURN)));
+		}
+		puts("]}");
+		end(&base);
+	} else {
+		cycles = measure(&b, seconds);
+		printf("\"cycles\": %.2f, \"ns\": %.3f}\n", cycles, nanoseconds(cycles));
 	}
-	cycles = measure(&b, seconds);
 	for (unsigned int i = 0; i < MS_FATE_COUNT; i++)
 		if (b.fates[i] != 0)
 			fprintf(stderr, "%s %lu\n", ms_fate_name(i), b.fates[i]);
-	printf("{\"what\": \"%s\", \"n\": %u, \"cycles\": %.2f, \"ns\": %.3f, \"bytes\": %zu}\n",
-		filters ? "filters" : "sessions", b.sessions_n, cycles,
-		bench_seconds((uint64_t)(cycles * 1e6)) * 1e3, table_bytes(b.ruleset));
-	ms_ruleset_free(b.ruleset);
-	ms_session_registry_free(b.registry);
+	end(&b);
 	return 0;
 }

@@ -20,6 +20,7 @@ sys.dont_write_bytecode = True
 
 import bench  # noqa: E402
 import graph  # noqa: E402
+import near  # noqa: E402
 import table  # noqa: E402
 
 MPPS = ("Mpps", 1e6)
@@ -59,6 +60,14 @@ def quiet(function, *arguments, **more):
         return function(*arguments, **more)
 
 
+def row_of(make, *arguments, **more):
+    """The row that a row in the making comes to after three rounds."""
+    made = make(*arguments, **more)
+    for _ in range(3):
+        made.turn()
+    return made.rows()[0]
+
+
 def results(*rows, quick=False):
     return {
         "machine": MACHINE, "when": "now", "quick": quick, "rounds": 3, "seconds": 1,
@@ -69,7 +78,7 @@ def results(*rows, quick=False):
 class Rows(unittest.TestCase):
     def compare(self, ours, baseline, target, **more):
         return quiet(
-            bench.compare, "a.row", play(*ours), play(*baseline), MPPS, "peer", target, **more
+            row_of, bench.compare, "a.row", play(*ours), play(*baseline), MPPS, "peer", target, **more
         )
 
     def test_the_median_of_ratios_is_the_figure(self):
@@ -101,21 +110,71 @@ class Rows(unittest.TestCase):
 
     def test_a_row_without_a_peer_is_held_by_its_value(self):
         for target, holds in ((250, True), (199, False)):
-            row = quiet(bench.measure, "b", play(0.1, 0.3, 0.2), ("ms", 1e-3), target)
+            row = quiet(row_of, bench.measure, "b", play(0.1, 0.3, 0.2), ("ms", 1e-3), target)
             self.assertAlmostEqual(row["value"], 200)
             self.assertIs(row["holds"], holds)
             self.assertIsNone(row["ratio"])
 
 
+class ShortTurns(unittest.TestCase):
+    def test_the_least_disturbed_third_is_the_figure(self):
+        rounds = play([(4, 2), (9, 1), (30, 10)], [(3, 1), (20, 5), (40, 8)], [(1e9, 1), (8, 8), (5, 9)])
+        row = quiet(row_of, bench.together, "a.row", rounds, ("ns", 1), "peer", 3, at_most=True)
+        self.assertEqual((row["value"], row["baseline_value"], row["ratio"]), (4, 1, 3))
+        self.assertEqual((row["rounds"], row["holds"]), (3, True))
+        self.assertEqual(row["spread"]["value"], [3, 1e9])
+        row = self.compare((1e6, 9e6, 8e6), (2e6, 3e6, 3e6))
+        self.assertEqual((row["value"], row["baseline_value"], row["ratio"]), (9, 3, 3))
+
+    def compare(self, ours, baseline):
+        return quiet(row_of, bench.compare, "a.row", play(*ours), play(*baseline), MPPS, "peer", 1,
+                     kind=bench.Calm)  # fmt: skip
+
+    def test_what_is_left_alone_is_a_share_of_all(self):
+        row = bench.Alone("a.row", ("us", 1), "peer", share=0.1)
+        row.values = [(i + 10, 1000 - i) for i in range(21)]
+        made = row.rows()[0]
+        self.assertEqual((made["value"], made["baseline_value"]), (12, 982))
+        self.assertEqual((made["ratio"], made["holds"]), (12 / 982, None))
+
+    def test_nothing_measured_is_an_error(self):
+        made = bench.Alone("a.row", ("us", 1), "peer", share=0.1).rows()[0]
+        self.assertEqual((made["value"], made["error"], made["holds"]), (None, "not measured", False))
+
+
+class Near(unittest.TestCase):
+    def setUp(self):
+        self.distance, self.sleep = near.distance, near.time.sleep
+        near.least = None
+        near.time.sleep = lambda seconds: None
+
+    def tearDown(self):
+        near.distance, near.time.sleep = self.distance, self.sleep
+
+    def test_a_measurement_waits_until_processors_are_near(self):
+        near.distance = play(50, 50, 200, 200, 60, 50)
+        self.assertEqual(near.undisturbed(play(1)), 1)
+        self.assertEqual(near.undisturbed(play(2)), 2)
+
+    def test_one_that_was_disturbed_is_made_again(self):
+        near.distance = play(50, 400, 50, 50)
+        self.assertEqual(quiet(near.undisturbed, play(1, 2)), 2)
+
+    def test_where_it_cannot_be_told_nothing_waits(self):
+        near.distance = lambda: None
+        self.assertEqual(near.undisturbed(play(1)), 1)
+
+
 class Shown(unittest.TestCase):
     def setUp(self):
         self.rows = [
-            quiet(bench.compare, f"filter.acl.{n}", play(*(200e6 / n,) * 3), play(*(50e6,) * 3),
+            quiet(row_of, bench.compare, f"filter.acl.{n}", play(*(200e6 / n,) * 3), play(*(50e6,) * 3),
                   ("Mkeys/s", 1e6), "rte_acl", 3)
             for n in (1, 10, 100)
         ] + [
-            quiet(bench.measure, "filter.many.100", play(5e-9, 6e-9, 7e-9), ("ns", 1e-9), 9),
-            quiet(bench.failed, "session.many.8", "it broke", "ns"),
+            quiet(row_of, bench.measure, "filter.many.100", play(5e-9, 6e-9, 7e-9), ("ns", 1e-9), 9),
+            quiet(row_of, bench.measure, "session.many.8", play(*[bench.Failed("it broke")] * 2),
+                  ("ns", 1), None),
         ]  # fmt: skip
 
     def test_the_table_has_every_row_and_why_one_is_missing(self):
