@@ -104,6 +104,12 @@ need_captures()
 # Processors that this process may use.
 mapfile -t cpus < <("$python" -c 'import os
 print(*sorted(os.sched_getaffinity(0)), sep="\n")')
+# Of two tests that run beside each other one has them the other way round: else the lcores of both
+# that poll would be on the same one. The lock ends with this script and what it has started.
+exec {turn}>"${TMPDIR:-/tmp}/mirrorsink-e2e.turn"
+if ((${#cpus[@]} > 1)) && ! flock -n "$turn"; then
+	cpus=("${cpus[1]}" "${cpus[0]}" "${cpus[@]:2}")
+fi
 
 # use_lcores N: what the programs run on from here on. The main lcore sleeps and shares a processor.
 use_lcores()
