@@ -48,8 +48,9 @@ compile_table(struct compiler *c, struct ms_image *image, uint8_t direction, uin
 		return false;
 	if (family == MS_FAMILY_NONE || boxes.n == 0)
 		return compile_constant(c, image, &boxes);
-	if (c->layout == MS_LAYOUT_AUTO && family == MS_FAMILY_V4 && boxes.segments_n == 1) {
-		if (ms_rows_make(image, &c->leaves, &boxes, c->budget))
+	if ((c->layout == MS_LAYOUT_AUTO || c->layout == MS_LAYOUT_ROWS) &&
+		family == MS_FAMILY_V4 && boxes.segments_n == 1) {
+		if (ms_rows_make(image, &c->leaves, &boxes, c->layout == MS_LAYOUT_AUTO, c->budget))
 			return true;
 		if (c->arena.error != -EFBIG)
 			return false;

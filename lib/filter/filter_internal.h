@@ -8,7 +8,9 @@
  *                     its class: the set of the boxes that it meets
  *   filter_cross.c    indices -> cross-product tables, or
  *   filter_bits.c     indices -> rows of bits
- *   filter_rows.c     boxes -> blocks of rows, and trees over them; needs no indices
+ *   filter_rows.c     boxes -> rows, and a block of them; needs no indices
+ *   filter_sets.c     rows -> sets of rows by the bytes of a key
+ *   filter_forest.c   rows -> trees over blocks of rows
  *   filter_image.c    the finished bytes of a table and what stands in it
  *   filter_compile.c  decides between the layouts and puts the tables together
  *
@@ -237,6 +239,8 @@ uint32_t ms_leaf_intern(struct ms_leaf_set *set, struct ms_verdict verdict,
 /* The leaf for a set of boxes that holds the first box of each filter that was asked. */
 uint32_t
 ms_leaf_of_hits(struct ms_leaf_set *set, const struct ms_boxes *boxes, const uint64_t *firsts);
+/* Results of all boxes of one filter, by bit, and behind them that of none. NULL on failure. */
+struct ms_result *ms_results_make(struct ms_leaf_set *leaves, const struct ms_boxes *boxes);
 /* Keeps of a set the first box of each filter that is asked. */
 void ms_boxes_firsts(const struct ms_boxes *boxes, const uint64_t *set, uint64_t *firsts);
 
@@ -270,9 +274,9 @@ bool ms_cross_make(struct ms_image *image, struct ms_leaf_set *leaves, const str
 	const struct ms_index index[MS_FIELDS], size_t budget);
 bool ms_bits_make(struct ms_image *image, struct ms_leaf_set *leaves, const struct ms_boxes *boxes,
 	const struct ms_index index[MS_FIELDS]);
-/* Rows of IPv4, from boxes of one filter. The budget is for every 16 of them. */
+/* Rows of IPv4, from boxes of one filter, or sets of them. The budget is for every 16 of them. */
 bool ms_rows_make(struct ms_image *image, struct ms_leaf_set *leaves, const struct ms_boxes *boxes,
-	size_t budget);
+	bool sets, size_t budget);
 
 /* Write the image of a table: cross product, small or wide, or bit sets (head: all but offsets). */
 bool ms_image_small(struct ms_image *image, struct ms_arena *arena, const struct ms_cross *cross,

@@ -214,3 +214,28 @@ ms_leaf_of_hits(struct ms_leaf_set *set, const struct ms_boxes *boxes, const uin
 		verdict.fate = MS_FATE_NONE;
 	return ms_leaf_intern(set, verdict, hits, hits_n);
 }
+
+struct ms_result *
+ms_results_make(struct ms_leaf_set *leaves, const struct ms_boxes *boxes)
+{
+	struct ms_result *results =
+		ms_arena_get(leaves->arena, (size_t)boxes->n + 1, sizeof(*results));
+	uint64_t *firsts = ms_arena_zero(leaves->arena, boxes->words, sizeof(*firsts));
+
+	if (results == NULL || firsts == NULL)
+		return NULL;
+	for (uint32_t i = 0; i <= boxes->n; i++) {
+		uint32_t leaf;
+
+		if (i < boxes->n)
+			ms_set_bit(firsts, i);
+		leaf = ms_leaf_of_hits(leaves, boxes, firsts);
+		if (leaf == UINT32_MAX)
+			return NULL;
+		results[i] = (struct ms_result){.outputs = leaves->verdicts[leaf].outputs,
+			.leaf = leaf & 0xffffff,
+			.fate = leaves->verdicts[leaf].fate};
+		firsts[i / 64 < boxes->words ? i / 64 : 0] = 0;
+	}
+	return results;
+}

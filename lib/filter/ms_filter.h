@@ -189,9 +189,11 @@ void ms_filter_tally_leaf(const struct ms_filter_tally *tally,
 	const struct ms_filter_leaves *leaves, uint32_t leaf, uint64_t hits);
 
 enum ms_filter_layout {
-	MS_LAYOUT_AUTO,   /* cross products where they fit the budget, else bit sets */
+	MS_LAYOUT_AUTO,   /* what is best: rows, sets or trees of them; cross products that fit the
+	                     budget; else bit sets */
 	MS_LAYOUT_CROSS,  /* field -> class, classes -> class, classes -> leaf */
 	MS_LAYOUT_BITSET, /* field -> class -> set of rules; intersected a word at a time */
+	MS_LAYOUT_ROWS,   /* as AUTO, but never sets of rows, whose number trees stand any */
 };
 
 /*

@@ -17,9 +17,10 @@
  * rows is the rule that decides.
  *
  * IPv4 in one filter, the usual case, needs none of this: 8 or 16 rules stand side by side, field
- * by field, and all are compared with a key at once; the first that matches decides. For more rules
- * bits of the key lead down a tree to such a block, in up to three trees, and the first of what
- * they find decides.
+ * by field, and all are compared with a key at once; the first that matches decides. Some hundred
+ * rules are a few words of bits, and each byte of the key leads to the set of those that it suits.
+ * For a few rules, and for many, bits of the key lead down a tree to a block of 16, in up to three
+ * trees, and the first of what they find decides.
  */
 #pragma once
 
@@ -56,6 +57,10 @@ enum ms_table_kind {
 	MS_TABLE_V4_ROWS_8,
 	MS_TABLE_V4_ROWS_16,
 	MS_TABLE_V4_TREE,
+	/* Sets of such rows: at most 127, 255 or 511, in 2, 4 or 8 words of 64 bits. */
+	MS_TABLE_V4_SETS_2,
+	MS_TABLE_V4_SETS_4,
+	MS_TABLE_V4_SETS_8,
 	/* Bit-set layout. */
 	MS_TABLE_V4_BITS,
 	MS_TABLE_V6_BITS,
@@ -237,6 +242,35 @@ struct ms_trees {
 	uint32_t none;    /* rank of no rule */
 	uint32_t reserved[5];
 };
+
+#define MS_BYTES    256
+#define MS_HAS_SETS 32 /* what a key can have */
+
+/*
+ * MS_TABLE_V4_SETS_2 to _8. A set has a bit for each rule, in so many words as the kind says, and
+ * cells say where it begins, in words from `sets`. Each byte of an address leads to the set of the
+ * rules that it suits, since an address is in a prefix if each of its bytes is; each port, by the
+ * page of cells of its upper byte, to such a set; and protocol and what the key has, to those that
+ * suit the protocol and need no more than is there. So a missing field needs no care: whatever its
+ * value is taken for, that last set has none of the rules that want it. The first rule that is in
+ * all sets decides. Behind the last rule stands one that is in all sets: it has the result of none.
+ */
+struct ms_table_sets {
+	uint32_t sport; /* offsets from the table, uint16_t: cells of ports */
+	uint32_t dport;
+	uint32_t traits;  /* uint16_t: MS_HAS_SETS cells for each kind of protocols */
+	uint32_t sets;    /* uint64_t, at a multiple of 64 */
+	uint32_t results; /* by bit */
+	uint32_t reserved[11];
+	uint16_t src[4][MS_BYTES]; /* cells by byte, the lowest first */
+	uint16_t dst[4][MS_BYTES];
+	uint16_t protos[MS_BYTES];      /* where a protocol's cells begin in traits */
+	uint16_t sport_pages[MS_BYTES]; /* where pages begin in sport */
+	uint16_t dport_pages[MS_BYTES];
+};
+static_assert(sizeof(struct ms_table_sets) % 64 == 0, "sets begin on a cache line");
+
+#define MS_SETS_FIELDS 11 /* sets that a key leads to */
 
 /* What a lookup finds. */
 struct ms_found {
@@ -629,6 +663,45 @@ ms_tree_lookup(const uint8_t *table, const struct ms_key *key)
 	return (const struct ms_result *)(table + t->results) + least;
 }
 
+/* Where the sets begin that a key leads to, in words. On big-endian machines bytes lie elsewhere.
+ */
+static inline void
+ms_sets_cells(const struct ms_table_sets *t, const uint16_t *sport, const uint16_t *dport,
+	const uint16_t *traits, const struct ms_key *key, size_t cells[MS_SETS_FIELDS])
+{
+	const uint8_t *src = (const uint8_t *)&key->src.lo, *dst = (const uint8_t *)&key->dst.lo;
+	const uint8_t *ports = (const uint8_t *)&key->sport;
+
+	for (unsigned int i = 0; i < 4; i++) {
+		cells[i] = t->src[i][src[i]];
+		cells[4 + i] = t->dst[i][dst[i]];
+	}
+	cells[8] = sport[(size_t)t->sport_pages[ports[1]] + ports[0]];
+	cells[9] = dport[(size_t)t->dport_pages[ports[3]] + ports[2]];
+	cells[10] = traits[(size_t)t->protos[key->proto] + key->has % MS_HAS_SETS];
+}
+
+/* The result of the first rule of a table of sets that matches. */
+static inline const struct ms_result *
+ms_sets_lookup(const uint8_t *table, const struct ms_key *key)
+{
+	const struct ms_table_sets *t = (const struct ms_table_sets *)table;
+	const uint64_t *sets = (const uint64_t *)(table + t->sets);
+	const struct ms_result *results = (const struct ms_result *)(table + t->results);
+	size_t cells[MS_SETS_FIELDS];
+
+	ms_sets_cells(t, (const uint16_t *)(table + t->sport), (const uint16_t *)(table + t->dport),
+		(const uint16_t *)(table + t->traits), key, cells);
+	for (uint32_t i = 0;; i++) { /* there is one in all */
+		uint64_t all = UINT64_MAX;
+
+		for (unsigned int j = 0; j < MS_SETS_FIELDS; j++)
+			all &= sets[cells[j] + i];
+		if (all != 0)
+			return &results[i * 64 + (uint32_t)__builtin_ctzll(all)];
+	}
+}
+
 /* What a row's result stands for; counts it. */
 static inline struct ms_found
 ms_result_found(
@@ -688,6 +761,10 @@ ms_table_lookup(const struct ms_policy *policy, uint32_t ref, const struct ms_ke
 			leaf_hits);
 	case MS_TABLE_V4_TREE:
 		return ms_result_found(policy, ms_tree_lookup(t, key), leaf_hits);
+	case MS_TABLE_V4_SETS_2:
+	case MS_TABLE_V4_SETS_4:
+	case MS_TABLE_V4_SETS_8:
+		return ms_result_found(policy, ms_sets_lookup(t, key), leaf_hits);
 	case MS_TABLE_V4_BITS:
 		return ms_bits_lookup(policy, t, key, false, leaf_hits);
 	case MS_TABLE_V6_BITS:

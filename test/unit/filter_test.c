@@ -51,7 +51,9 @@
 		.rules = (table), .rules_n = sizeof(table) / sizeof((table)[0]) \
 	}
 
-static const enum ms_filter_layout layouts[] = {MS_LAYOUT_AUTO, MS_LAYOUT_CROSS, MS_LAYOUT_BITSET};
+static const enum ms_filter_layout layouts[] = {
+	MS_LAYOUT_AUTO, MS_LAYOUT_CROSS, MS_LAYOUT_BITSET, MS_LAYOUT_ROWS};
+#define LAYOUTS (sizeof(layouts) / sizeof(layouts[0]))
 
 struct compiled {
 	struct ms_blob blob;
@@ -119,7 +121,7 @@ expect(const struct ms_filter_policy *policy, const struct ms_key *key, enum ms_
 
 	assert_int_equal(verdict.outputs, outputs);
 	assert_int_equal(verdict.fate, fate);
-	for (unsigned int i = 0; i < 3; i++) {
+	for (unsigned int i = 0; i < LAYOUTS; i++) {
 		struct compiled c;
 
 		compile(&c, policy, layouts[i]);
@@ -487,6 +489,7 @@ static void
 test_tables_of_all_sizes(void **state)
 {
 	static const uint32_t sizes[] = {1, 3, 4, 5, 8, 9, 16, 17, 136, 137};
+	static const uint32_t halves[] = {16, 17, 63, 64, 127, 128, 255, 256};
 
 	(void)state;
 	for (unsigned int i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
@@ -495,6 +498,9 @@ test_tables_of_all_sizes(void **state)
 		check_many(sizes[i], MS_LAYOUT_BITSET, MS_FAMILY_V4);
 		check_many(sizes[i], MS_LAYOUT_BITSET, MS_FAMILY_V6);
 	}
+	/* two of each are the fewest and the most rules of sets of each length, and one more */
+	for (unsigned int i = 0; i < sizeof(halves) / sizeof(halves[0]); i++)
+		check_many(halves[i], MS_LAYOUT_AUTO, MS_FAMILY_V4);
 	/* 5,000 ends: trees of four levels */
 	check_many(2500, MS_LAYOUT_AUTO, MS_FAMILY_V4);
 }
@@ -519,7 +525,7 @@ test_hits(void **state)
 	struct ms_packet packets[5];
 
 	(void)state;
-	for (unsigned int i = 0; i < 3; i++) {
+	for (unsigned int i = 0; i < LAYOUTS; i++) {
 		struct compiled c;
 		ms_counter *counts;
 
@@ -716,7 +722,7 @@ test_full_blob_is_left_alone(void **state)
 	copy = malloc(used);
 	assert_non_null(copy);
 	memcpy(copy, c.blob.base, used);
-	for (unsigned int i = 0; i < 3; i++) {
+	for (unsigned int i = 0; i < LAYOUTS; i++) {
 		assert_int_equal(
 			ms_filter_compile(&c.blob, &c.leaves, &policy, layouts[i], BUDGET, &offset),
 			-EFBIG);
