@@ -19,13 +19,6 @@
 #define TRIES_TO_MIRROR    200
 #define TRIES_TO_EXCEPTION 4
 
-/*
- * Packets that a queue is asked for at a time. Of 32 small ones headers, mbufs, flows and frames
- * all stay in a first-level cache of 32 KiB, which 64 exceed.
- */
-#define RX_BURST 32
-static_assert(RX_BURST <= MS_BURST, "room in arrays");
-
 /* What a burst comes to, on the stack of rx_burst(). */
 struct outcome {
 	struct rte_mbuf *free[MS_BURST];    /* mbufs that are done with */
@@ -340,12 +333,12 @@ budget_take(struct sink_budget *budget)
 	int64_t left;
 
 	if (!budget->limited)
-		return RX_BURST;
-	left = atomic_fetch_sub_explicit(&budget->left, RX_BURST, memory_order_relaxed);
-	if (left >= RX_BURST)
-		return RX_BURST;
+		return MS_BURST;
+	left = atomic_fetch_sub_explicit(&budget->left, MS_BURST, memory_order_relaxed);
+	if (left >= MS_BURST)
+		return MS_BURST;
 	left = RTE_MAX(left, 0);
-	atomic_fetch_add_explicit(&budget->left, RX_BURST - left, memory_order_relaxed);
+	atomic_fetch_add_explicit(&budget->left, MS_BURST - left, memory_order_relaxed);
 	return (uint16_t)left;
 }
 
