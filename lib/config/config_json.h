@@ -154,7 +154,7 @@ config_json_member(struct config_json *object, const char *key)
 {
 	size_t n = strlen(key);
 
-	if (!config_json_is(object, CONFIG_JSON_OBJECT) ||
+	if (object == NULL || object->type != CONFIG_JSON_OBJECT ||
 		(object->keys & config_json_key_bit(key, n)) == 0)
 		return NULL;
 	if (config_json_key_is(object + object->asked, key, n))

@@ -135,7 +135,7 @@ flow_recall_scalar(struct ms_flow_table *table, uint32_t serial, struct rte_mbuf
 	}
 	if (odd == 0)
 		out->pool = pool;
-	return flow_recall_set(table, serial, mbufs, UINT64_MAX >> (64 - n), utc, out);
+	return flow_recall_set(table, serial, mbufs, flow_all(n), utc, out);
 }
 
 /* Counts what a flow holds back; it stays listed. */

@@ -23,6 +23,14 @@
 #define AT_UDP         38
 #define AT_INNER_TOTAL 66
 
+/* The set of all packets of a burst. */
+static inline uint64_t
+flow_all(uint16_t n)
+{
+	return n < MS_BURST ? (UINT64_C(1) << n) - 1 : UINT64_MAX;
+}
+static_assert(MS_BURST == 64, "bits of a set");
+
 /*
  * A hash of what tells most flows apart: addresses, ports, VNI with the byte before it, which is
  * reserved. d: the packet.

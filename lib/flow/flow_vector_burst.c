@@ -203,6 +203,7 @@ find_flows(struct ms_flow_table *table, uint32_t serial, uint16_t n, struct colu
 			flow = flow_elsewhere(table, flow, d, serial);
 			if (flow == NULL) {
 				unknown |= UINT64_C(1) << i;
+				c->says[i] = (struct flow_says){0}; /* is read, but not used */
 				continue;
 			}
 			c->flows[i] = flow;
@@ -356,7 +357,7 @@ AVX2 static __rte_always_inline uint64_t
 recall(struct ms_flow_table *table, uint32_t serial, struct rte_mbuf *const *mbufs, uint16_t n,
 	uint64_t utc, struct ms_recalled *out, is_same *same)
 {
-	const uint64_t all = UINT64_MAX >> (64 - n), stamped = table->clock->flag;
+	const uint64_t all = flow_all(n), stamped = table->clock->flag;
 	uint64_t odd = 0, unknown, wrong;
 	bool rejected;
 	struct columns c;
