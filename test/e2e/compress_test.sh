@@ -191,13 +191,23 @@ cat >"$work/c.json" <<END
   {"Name": "l", "Type": "pcap", "Path": "$work/killed/l-{seq}.pcap", "Compress": "lz4", "Snaplen": 64}
 ]}
 END
+# Has each file grown three times, or begun 2 s ago and all is read? What is cut off below must not
+# be all that there is.
+declare -A size=() grown=()
+looks=0
 begun()
 {
-	local part
+	local part now some=3
 
 	for part in z-000001.pcapng.zst l-000001.pcap.lz4; do
-		(($(stat -c %s "$work/killed/$part.part") > 10000)) || return 1
+		now=$(stat -c %s "$work/killed/$part.part")
+		if ((now > ${size[$part]:-10000})); then
+			size[$part]=$now
+			grown[$part]=$((${grown[$part]:-0} + 1))
+		fi
+		((${grown[$part]:-0} < some)) && some=${grown[$part]:-0}
 	done
+	((some == 3 || (some > 0 && ++looks > 40)))
 }
 
 # so many packets and no more, since all are read again: how many come before the kill is the
