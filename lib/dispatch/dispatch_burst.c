@@ -135,6 +135,17 @@ ms_dispatch_fetch(const struct ms_dispatch *dispatch, uint16_t n)
 	}
 }
 
+/* Does a frame of an earlier burst wait? */
+static inline bool
+some_wait(const struct ms_dispatch *dispatch)
+{
+	uint16_t some = 0;
+
+	for (uint16_t w = 0; w < dispatch->workers_n; w++)
+		some |= dispatch->counts[w];
+	return some != 0;
+}
+
 uint16_t
 ms_dispatch_retry(struct ms_dispatch *dispatch)
 {
@@ -145,7 +156,7 @@ ms_dispatch_retry(struct ms_dispatch *dispatch)
 
 		if (count == 0)
 			continue;
-		n = put(dispatch->rings[w], dispatch->waiting[w], count, NULL);
+		n = put(dispatch->rings[w], dispatch->waiting[w], count, dispatch->pool);
 		if (n < count)
 			memmove(dispatch->waiting[w], &dispatch->waiting[w][n],
 				(count - n) * sizeof(struct ms_frame));
@@ -159,10 +170,12 @@ uint16_t
 ms_dispatch_burst(struct ms_dispatch *dispatch, const struct ms_frame *frames,
 	const uint32_t *hashes, uint16_t n, const struct rte_mempool *pool)
 {
+	bool behind = some_wait(dispatch);
 	uint16_t i = 0;
 
+	dispatch->pool = behind ? NULL : pool;
 	/* a single worker's go as they are, but behind what waits */
-	if (dispatch->workers_n == 1 && likely(dispatch->counts[0] == 0)) {
+	if (dispatch->workers_n == 1 && likely(!behind)) {
 		i = put(dispatch->rings[0], frames, n, pool);
 		if (likely(i == n))
 			return 0;

@@ -107,6 +107,7 @@ struct ms_dispatch {
 	/* frames on their way to the rings, or that found them full */
 	uint16_t counts[MS_WORKERS_MAX];
 	struct ms_frame waiting[MS_WORKERS_MAX][MS_BURST];
+	const struct rte_mempool *pool; /* of them, as of ms_dispatch_burst() */
 };
 
 /*

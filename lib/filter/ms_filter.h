@@ -193,7 +193,7 @@ enum ms_filter_layout {
 	                     budget; else bit sets */
 	MS_LAYOUT_CROSS,  /* field -> class, classes -> class, classes -> leaf */
 	MS_LAYOUT_BITSET, /* field -> class -> set of rules; intersected a word at a time */
-	MS_LAYOUT_ROWS,   /* as AUTO, but never sets of rows, whose number trees stand any */
+	MS_LAYOUT_ROWS,   /* as AUTO, but trees where that takes sets of rows */
 };
 
 /*

@@ -22,7 +22,7 @@
 #include "packet/ms_timestamp.h"
 #include "session/ms_session_counts.h"
 
-/* Flows that a table holds, unless somebody asks for another number: 2 MiB of memory. */
+/* Flows that a table holds, unless somebody asks for another number: 2.5 MiB of memory. */
 #define MS_FLOWS     32768u
 #define MS_FLOWS_MAX (1u << 24)
 
