@@ -406,6 +406,33 @@ make_odd(struct ms_frame *frame)
 	}
 }
 
+/* A mbuf that waits is not taken for plain because those behind it are. */
+static void
+test_behind_odd(void **state)
+{
+	const uint32_t hash = hash_of(0);
+
+	for (unsigned int i = 0; i < 16; i++) {
+		uint64_t number = fill();
+		struct ms_frame frame = make_frame(number);
+
+		dispatch.workers_n = (uint16_t)(1 + i % WORKERS);
+		make_odd(&frame);
+		assert_int_equal(ms_dispatch_burst(&dispatch, &frame, &hash, 1, NULL), 1);
+		take(0);
+		frame = make_frame(number + 1);
+		assert_int_equal(ms_dispatch_burst(&dispatch, &frame, &hash, 1, pool), 1);
+		take(0);
+		assert_int_equal(ms_dispatch_retry(&dispatch), 0);
+		while (waiting(0) > 0)
+			take(0);
+		while (ms_dispatch_reclaim(&dispatch) > 0)
+			;
+		assert_int_equal(rte_mempool_in_use_count(pool), 0);
+		assert_int_equal(rte_mempool_in_use_count(other), 0);
+	}
+}
+
 /* What a worker has taken of a ring in test_random(). */
 struct taken {
 	uint64_t next; /* no frame of its may have a lower number */
@@ -648,6 +675,7 @@ main(void)
 		EACH(test_room),
 		EACH(test_ring),
 		EACH(test_behind),
+		EACH(test_behind_odd),
 		EACH(test_random),
 		EACH(test_threads),
 		EACH(test_threads_full),
