@@ -90,10 +90,12 @@ assert_equal "$(ip -n "$space_b" rule | grep -c 'from 10.9.0.2 lookup 4789')" 1 
 ip -n "$space_b" route get 192.0.2.1 from 10.9.0.2 | grep -q 'via 10.9.0.1 dev eni0' ||
 	fail "what the target says does not leave by the gateway"
 
-# What passes at both ends.
+# What passes at both ends. At once, not a buffer at a time: what is in one when tcpdump has to end is
+# gone.
 captures_pids=()
 for end in "$space_a a0" "$space_b eni0"; do
-	ip netns exec "${end% *}" tcpdump -i "${end#* }" -U -s 0 -B 16384 \
+	ip netns exec "${end% *}" tcpdump -i "${end#* }" --immediate-mode -U \
+		-s 0 -B 16384 \
 		-w "$work/${end#* }.pcap" 'not udp port 4789' 2>"$work/${end#* }.tcpdump" &
 	captures_pids+=($!)
 	started+=($!)
@@ -101,6 +103,8 @@ done
 for end in a0 eni0; do
 	wait_for 10 grep -q listening "$work/$end.tcpdump" || fail "tcpdump does not start"
 done
+sleep 0.2 # a frame that only one of them has seen is past the other by then
+both=$(date +%s%N)
 
 in_space=(ip netns exec "$space_b")
 listener with --listen 10.9.0.2:8080 --listen-tcp '[fd00:9::2]:8081'
@@ -181,17 +185,18 @@ ip -n "$space_b" rule | grep -q 4789 && fail "rules stay"
 stop "$sink_pid" || fail "mirrorsink ends with status $?"
 assert_ledger "$work/with.json"
 
-check "$work" "$rate" <<'END'
+check "$work" "$rate" "$both" <<'END'
 import json
 import sys
 import judge
 
-work, rate = sys.argv[1], int(sys.argv[2])
+work, rate, both = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 OURS, THEIRS = bytes.fromhex("020000000002"), bytes.fromhex("020000000001")
-ends = [[one.data for one in judge.read(f"{work}/{end}.pcap").packets] for end in ("a0", "eni0")]
+ends = [judge.read(f"{work}/{end}.pcap").packets for end in ("a0", "eni0")]
 
 for name, mac, way in (("to the kernel", THEIRS, 1), ("from the kernel", OURS, -1)):
-    before, after = ([frame for frame in end if frame[6:12] == mac] for end in ends[::way])
+    sent, came = ([one for one in end if one.data[6:12] == mac] for end in ends[::way])
+    before, after = [one.data for one in sent], [one.data for one in came if one.time >= both]
     rest = iter(before)
     for i, frame in enumerate(after):
         judge.demand(frame in rest, "%s: frame %d is not one that went in: %s", name, i + 1,
