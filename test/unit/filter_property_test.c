@@ -23,7 +23,7 @@
 #define POOL          8 /* prefixes and ports that the rules of a policy share */
 #define RESOLVERS_MAX 4
 #define KEYS          256    /* of each policy */
-#define ALL_KINDS     300000 /* pairs that must have met every kind of table */
+#define ALL_KINDS     100000 /* pairs that must have met every kind of table */
 #define HITS_MAX      (2 * (FILTERS_MAX + 1))
 #define LAYOUTS       4
 
@@ -248,7 +248,7 @@ random_filter(struct world *w, uint32_t i)
 	struct ms_filter *filter = &w->filters[i];
 	uint32_t n, egress;
 
-	if (chance(w, 8)) {
+	if (chance(w, 16)) {
 		random_edge(w, filter, w->rules[i]);
 		return;
 	}
