@@ -5,6 +5,8 @@
  */
 #include "sink.h"
 
+#include <string.h>
+
 #include <rte_cycles.h>
 #include <rte_ethdev.h>
 #include <rte_pause.h>
@@ -164,14 +166,38 @@ close_up(struct ms_recalled *burst, uint64_t set)
 	return n;
 }
 
-/* Parts the burst: frames that are under way close up in rx->burst. */
+/* Ends a set of packets whose flows count them in the outputs. */
 static inline void
-settle(struct sink_rx *rx, struct rte_mbuf **mbufs, uint16_t n, uint64_t gone, struct outcome *out)
+count(struct sink_rx *rx, struct rte_mbuf *const *mbufs, uint64_t set, struct outcome *out)
+{
+	uint16_t n = (uint16_t)__builtin_popcountll(set);
+
+	ms_count_add(&rx->ledger.fates[MS_FATE_DELIVERED], n);
+	if (likely((set & (set + 1)) == 0)) {
+		memcpy(&out->free[out->free_n], mbufs, n * sizeof(*mbufs)); /* the first n */
+		out->free_n += n;
+		return;
+	}
+	for (; set != 0; set &= set - 1)
+		out->free[out->free_n++] = mbufs[__builtin_ctzll(set)];
+}
+
+/*
+ * Parts the burst: frames that are under way close up in rx->burst. gone: the set of packets that
+ * are done with; unknown: of those that no flow was known for.
+ */
+static inline void
+settle(struct sink_rx *rx, struct rte_mbuf **mbufs, uint16_t n, uint64_t unknown, uint64_t gone,
+	struct outcome *out)
 {
 	uint64_t all = UINT64_MAX >> (64 - n);
 
 	reject(rx, mbufs, out);
 	gone |= rx->burst.rejected;
+	if (rx->counts) {
+		count(rx, mbufs, all & ~unknown & ~gone, out);
+		gone |= ~unknown;
+	}
 	out->frames_n = likely(gone == 0) ? n : close_up(&rx->burst, all & ~gone);
 	for (uint16_t i = 0; rx->hash && i < out->frames_n; i++)
 		rx->burst.frames[i].mbuf->hash.rss = rx->burst.hashes[i];
@@ -310,7 +336,7 @@ rx_burst(struct sink_rx *rx, const struct sink_queue *queue, struct rte_mbuf **m
 	ms_stages_end(&rx->stages, MS_STAGE_FLOW, n);
 	if (unknown != 0)
 		studied = study(rx, rules, mbufs, unknown, tsc, &out, &gone);
-	settle(rx, mbufs, n, gone, &out);
+	settle(rx, mbufs, n, unknown, gone, &out);
 	if (studied > 0)
 		learn(rx, mbufs, studied);
 	ms_stages_end(&rx->stages, MS_STAGE_SETTLE, n);

@@ -147,6 +147,7 @@ struct sink_rx {
 	struct sink_dedup *dedup;     /* of the lane; NULL: off, or there are workers */
 	bool wait;                    /* for a full ring, instead of dropping */
 	bool hash;                    /* leaves the flow's hash in mbuf->hash.rss */
+	bool counts;                  /* known flows end there, and have no frames */
 	struct sink_return returns[RTE_MAX_ETHPORTS]; /* what this lcore carries back */
 	uint16_t returns_n;
 	uint64_t flush_ticks;

@@ -358,6 +358,20 @@ topology_passed(const struct sink *sink, const struct topology_mark *mark)
 	return true;
 }
 
+/* Where a lane only counts, flows that are known do it for it. */
+static void
+leave_counting(struct sink_rx *rx)
+{
+	struct ms_output_ledger *outputs[MS_OUTPUTS_MAX];
+
+	if (rx->lane == NULL || rx->dedup != NULL || !ms_lane_only_counts(rx->lane))
+		return;
+	for (uint16_t i = 0; i < rx->lane->outputs_n; i++)
+		outputs[i] = &rx->lane->outputs[i].ledger;
+	ms_flow_only_count(rx->flows, outputs, rx->lane->outputs_n);
+	rx->counts = true;
+}
+
 void
 topology_launch(struct sink *sink)
 {
@@ -366,6 +380,8 @@ topology_launch(struct sink *sink)
 		sink->lanes[i]->heads = sink->heads;
 		sink->lanes[i]->copies = sink->pool;
 	}
+	for (uint16_t r = 0; r < sink->rx_n; r++)
+		leave_counting(sink->rx[r]);
 	for (uint16_t w = 0; w < sink->workers_n; w++)
 		rte_eal_remote_launch(worker_main, sink->workers[w], sink->workers[w]->lcore);
 	for (uint16_t r = 0; r < sink->rx_n; r++)

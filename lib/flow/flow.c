@@ -132,6 +132,7 @@ ms_flow_create(const struct ms_flow_options *options)
 	masks_init(table, options->vxlan_port);
 	table->recall = recall;
 	table->hashes = options->hashes;
+	table->frames = true;
 	table->clock = options->clock;
 	table->sessions = options->sessions;
 	table->places = (options->flows - 1) * (uint32_t)sizeof(struct flow);
@@ -151,4 +152,11 @@ ms_flow_free(struct ms_flow_table *table)
 		rte_free(table->listed);
 	}
 	rte_free(table);
+}
+
+void
+ms_flow_only_count(struct ms_flow_table *table, struct ms_output_ledger *const *outputs, uint16_t n)
+{
+	table->frames = false;
+	memcpy(table->outputs, outputs, n * sizeof(*outputs));
 }

@@ -111,7 +111,8 @@ flow_recall_set(struct ms_flow_table *table, uint32_t serial, struct rte_mbuf *c
 			unknown |= UINT64_C(1) << i;
 			continue;
 		}
-		out->frames[i] = frame_of(table, flow, m, utc);
+		if (table->frames)
+			out->frames[i] = frame_of(table, flow, m, utc);
 		out->hashes[i] = flow->says.hash;
 		out->fates[i] = (uint8_t)flow->says.fate;
 		out->rejected |= (uint64_t)(flow->says.fate != MS_FATE_NONE) << i;
@@ -138,6 +139,19 @@ flow_recall_scalar(struct ms_flow_table *table, uint32_t serial, struct rte_mbuf
 	return flow_recall_set(table, serial, mbufs, flow_all(n), utc, out);
 }
 
+/* Counts packets in the outputs of a set. */
+static inline void
+count_outputs(struct ms_flow_table *table, uint32_t outputs, uint64_t packets, uint64_t bytes)
+{
+	for (; outputs != 0; outputs &= outputs - 1) {
+		struct ms_output_ledger *output = table->outputs[__builtin_ctz(outputs)];
+
+		ms_count_add(&output->offered, packets);
+		ms_count_add(&output->written, packets);
+		ms_count_add(&output->bytes, bytes);
+	}
+}
+
 /* Counts what a flow holds back; it stays listed. */
 static inline void
 settle(struct ms_flow_table *table, struct flow *flow)
@@ -150,6 +164,8 @@ settle(struct ms_flow_table *table, struct flow *flow)
 	ms_session_count_packets(&table->sessions[of.session], of.direction, packets, bytes);
 	if (flow->says.fate != MS_FATE_NONE)
 		ms_count_add(&table->sessions[of.session].rejected, packets);
+	else if (!table->frames)
+		count_outputs(table, of.outputs, packets, bytes);
 	ms_count_add(&table->leaf_hits[leaves->leaf], packets);
 	if (leaves->second != MS_LEAF_NONE)
 		ms_count_add(&table->leaf_hits[leaves->second], packets);

@@ -72,6 +72,8 @@ struct ms_flow_table {
 	uint32_t places; /* bits of a hash that are a flow's first place, in bytes from flows */
 	flow_recall *recall;
 	bool hashes; /* are wanted */
+	bool frames; /* are wanted; else to be counted in: */
+	struct ms_output_ledger *outputs[MS_OUTPUTS_MAX];
 	const struct ms_timestamp *clock;
 	struct ms_session_counts *sessions;
 

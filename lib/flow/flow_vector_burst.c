@@ -367,7 +367,8 @@ recall(struct ms_flow_table *table, uint32_t serial, struct rte_mbuf *const *mbu
 	find_places(table, n, &c);
 	unknown = find_flows(table, serial, n, &c, &rejected, same);
 	wrong = all & ~find_lengths(n, &c) & ~unknown;
-	make_frames(mbufs, n, utc, &c, out->frames);
+	if (table->frames)
+		make_frames(mbufs, n, utc, &c, out->frames);
 	if (table->hashes) {
 		for (uint16_t i = 0; i < n; i++)
 			out->hashes[i] = c.says[i].hash;

@@ -62,19 +62,28 @@ struct ms_flow_table *ms_flow_create(const struct ms_flow_options *options);
 void ms_flow_free(struct ms_flow_table *table);
 
 /*
+ * Nobody wants frames: packets of known flows that the filter does not reject are counted in these
+ * ledgers, output i as bit i of their sets, as offered and written. The ledgers live as long as
+ * this. Control thread, before the owner begins.
+ */
+void ms_flow_only_count(
+	struct ms_flow_table *table, struct ms_output_ledger *const *outputs, uint16_t n);
+
+/*
  * Looks up mbufs[0..n), 1 <= n <= MS_BURST, as the ruleset of this serial number (not 0) would
- * decide. For each packet of a known flow fills its place in *out, and counts it: in the sessions,
- * as rejected too if it is, and its leaves in leaf_hits[] as ms_filter_burst() does, both at the
- * next ms_flow_settle(). Returns the set of the others, packet i as bit i, whose places hold
- * nothing yet. mbufs has room for MS_BURST, which may be read. tsc: of the burst. rx lcore.
+ * decide. For each packet of a known flow fills its place in *out, but for its frame after
+ * ms_flow_only_count(), and counts it: in the sessions, as rejected too if it is, and its leaves in
+ * leaf_hits[] as ms_filter_burst() does, all at the next ms_flow_settle(). Returns the set of the
+ * others, packet i as bit i, whose places hold nothing yet. mbufs has room for MS_BURST, which may
+ * be read. tsc: of the burst. rx lcore.
  */
 uint64_t ms_flow_burst(struct ms_flow_table *table, uint32_t serial, struct rte_mbuf *const *mbufs,
 	uint16_t n, uint64_t tsc, ms_counter *leaf_hits, struct ms_recalled *out);
 
 /*
- * Brings the counters of sessions and leaves up to date, as a burst by another ruleset does before
- * all else. At least every 10 ms of load; while the leaf_hits of the last burst are there. rx
- * lcore.
+ * Brings the counters of sessions, leaves and outputs up to date, as a burst by another ruleset
+ * does before all else. At least every 10 ms of load; while the leaf_hits of the last burst are
+ * there. rx lcore.
  */
 void ms_flow_settle(struct ms_flow_table *table);
 

@@ -74,6 +74,16 @@ ms_lane_file_memory(const struct ms_lane *lane, uint16_t i)
 	return ms_capfile_memory(lane->outputs[i].file);
 }
 
+bool
+ms_lane_only_counts(const struct ms_lane *lane)
+{
+	for (uint16_t i = 0; i < lane->outputs_n; i++) {
+		if (lane->outputs[i].ops != &null_ops)
+			return false;
+	}
+	return lane->outputs_n > 0;
+}
+
 void
 ms_output_ports_init(struct ms_output_ports *ports, uint16_t ports_n, uint16_t queues)
 {

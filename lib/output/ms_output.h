@@ -129,6 +129,9 @@ int ms_lane_add_file(struct ms_lane *lane, int fd, const struct ms_capfile_optio
 void ms_lane_file_way(const struct ms_lane *lane, uint16_t i, char *text, size_t room);
 size_t ms_lane_file_memory(const struct ms_lane *lane, uint16_t i);
 
+/* Do all outputs of a lane, one or more, only count, so that nobody needs frames? Control. */
+bool ms_lane_only_counts(const struct ms_lane *lane);
+
 /*
  * Fills in the ways of `ports_n` ports with `queues` transmit queues for each lane; the ports
  * themselves are the caller's to fill in, and what is to be done to frames. ports_n * queues is at
