@@ -39,9 +39,10 @@ static inline uint32_t
 flow_hash(const uint8_t *d)
 {
 #if defined(__SSE4_2__) /* DPDK's least on x86 */
-	uint32_t h = (uint32_t)_mm_crc32_u64(0, ms_load64(d + AT_ADDRESSES));
+	/* the second address once more, with its ports, and the VNI over it */
+	uint64_t end = ms_load64(d + AT_PORTS - 4) ^ ms_load32(d + AT_KEY - 1);
 
-	return _mm_crc32_u32(_mm_crc32_u32(h, ms_load32(d + AT_PORTS)), ms_load32(d + 45));
+	return (uint32_t)_mm_crc32_u64(_mm_crc32_u64(0, ms_load64(d + AT_ADDRESSES)), end);
 #else
 	uint64_t h = ms_load64(d + AT_ADDRESSES) * UINT64_C(0x9e3779b97f4a7c15) +
 	             ((uint64_t)ms_load32(d + AT_PORTS) << 32 | ms_load32(d + 45)) *

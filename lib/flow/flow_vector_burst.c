@@ -63,10 +63,12 @@ load_32(const uint8_t *bytes)
 AVX2 static __rte_always_inline struct wide
 wide_gather(const uint8_t *d)
 {
+	__m256i inner = load_32(d + AT_INNER);
+
+	/* whose second half is the key's too */
 	return (struct wide){.shape = load_32(d + AT_SHAPE),
-		.key = _mm256_inserti128_si256(
-			_mm256_castsi128_si256(load_16(d + AT_KEY)), load_16(d + AT_KEY_END), 1),
-		.inner = load_32(d + AT_INNER)};
+		.key = _mm256_blend_epi32(inner, _mm256_castsi128_si256(load_16(d + AT_KEY)), 0x0f),
+		.inner = inner};
 }
 
 typedef bool is_same(const struct wide *mask, const struct wide *x, const struct wide *y);
@@ -97,21 +99,17 @@ same_avx512(const struct wide *mask, const struct wide *x, const struct wide *y)
 	return _mm256_testz_si256(any, any);
 }
 
-/* Bytes 16 to 23 of an mbuf, of which the data's offset comes first. */
-static inline uint64_t
-load_rearm(const struct rte_mbuf *m)
-{
-	return ms_load64((const uint8_t *)&m->rearm_data);
-}
+/* Bytes 16 to 31 of an mbuf, and 32 to 47: what they hold for whether it is plain. */
+static_assert(offsetof(struct rte_mbuf, data_off) == 16 &&
+		      offsetof(struct rte_mbuf, refcnt) == 18 &&
+		      offsetof(struct rte_mbuf, nb_segs) == 20 &&
+		      offsetof(struct rte_mbuf, ol_flags) == 24 &&
+		      offsetof(struct rte_mbuf, data_len) == 40,
+	"as find_heads() has it");
 
-/* What these are if one reference and one segment is all there is, also for several or-ed. */
+/* Their bytes 2 to 5 if one reference and one segment is all there is, also for several or-ed. */
 #define REARM_MASK  (UINT64_C(0xffffffff) << 16)
 #define REARM_PLAIN (UINT64_C(0x00010001) << 16)
-static_assert(
-	offsetof(struct rte_mbuf, data_off) == offsetof(struct rte_mbuf, rearm_data) &&
-		offsetof(struct rte_mbuf, refcnt) == offsetof(struct rte_mbuf, rearm_data) + 2 &&
-		offsetof(struct rte_mbuf, nb_segs) == offsetof(struct rte_mbuf, rearm_data) + 4,
-	"as load_rearm() has it");
 
 /* Finds headers and sizes, and has headers fetched. Returns whether all packets are plain. */
 AVX2 static __rte_always_inline bool
@@ -119,32 +117,32 @@ find_heads(struct rte_mbuf *const *mbufs, uint16_t n, uint64_t stamped, struct c
 	struct ms_recalled *out)
 {
 	struct rte_mempool *pool = mbufs[0]->pool;
-	uint64_t sum = 0, flags = 0, rearms = 0, pools = 0;
-	uint16_t least = UINT16_MAX;
+	__m128i any = _mm_setzero_si128(), least = _mm_set1_epi16(-1);
+	uint64_t sum = 0, pools = 0, rearms, flags;
 
 #pragma GCC unroll 4
-	for (uint16_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < n; i++) {
 		const struct rte_mbuf *m = mbufs[i];
-		uint64_t rearm = load_rearm(m);
-		const uint8_t *d = (const uint8_t *)m->buf_addr + (uint16_t)rearm;
+		const uint8_t *d = (const uint8_t *)m->buf_addr + m->data_off;
 
 		rte_prefetch0(d);
 		rte_prefetch0(d + 64);
 		c->heads[i] = d;
 		c->here[i] = m->data_len;
 		sum += m->data_len;
-		flags |= m->ol_flags;
-		rearms |= rearm;
+		any = _mm_or_si128(any, load_16((const uint8_t *)m + 16));
+		least = _mm_min_epu16(least, load_16((const uint8_t *)m + 32));
 		pools |= (uintptr_t)m->pool ^ (uintptr_t)pool;
 	}
-	for (uint16_t i = 0; i < n; i++)
-		least = RTE_MIN(least, c->here[i]);
+	rearms = (uint64_t)_mm_extract_epi64(any, 0);
+	flags = (uint64_t)_mm_extract_epi64(any, 1);
 	out->bytes = sum;
 	/* as ms_mbuf_oddity() sees it */
 	if ((rearms & REARM_MASK) == REARM_PLAIN && pools == 0 &&
 		(flags & (RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL)) == 0)
 		out->pool = pool;
-	return least >= HEAD_END && (rearms >> 32 & UINT16_MAX) == 1 && (flags & stamped) == 0;
+	return _mm_extract_epi16(least, 4) >= HEAD_END && (rearms >> 32 & UINT16_MAX) == 1 &&
+	       (flags & stamped) == 0;
 }
 
 /* Takes out the packets that are not plain, of which there are some. Returns their set. */
@@ -177,49 +175,80 @@ find_places(const struct ms_flow_table *table, uint16_t n, struct columns *c)
 	}
 }
 
+/* Takes what is known of a packet from its flow, and what it says itself; counts it. */
+AVX2 static __rte_always_inline void
+take(struct ms_flow_table *table, struct columns *c, size_t i, bool frames)
+{
+	const uint8_t *d = c->heads[i];
+	struct flow *flow = c->flows[i];
+	uint16_t udp;
+
+	if (frames)
+		_mm_store_si128(
+			(__m128i *)&c->says[i], _mm_load_si128((const __m128i *)&flow->says));
+	c->total[i] = ms_load16(d + AT_TOTAL);
+	c->inner[i] = ms_load16(d + AT_INNER_TOTAL);
+	/* behind the port: turned round together, in one instruction */
+	udp = (uint16_t)ms_be32(d + AT_UDP - 2);
+	c->udp[i] = udp;
+	flow_count(table, flow, udp);
+}
+
+/* Looks in the other places for a set of packets. Returns the set of those that have no flow. */
+AVX2 static __rte_noinline uint64_t
+find_elsewhere(struct ms_flow_table *table, uint32_t serial, uint64_t set, struct columns *c,
+	uint32_t *fates)
+{
+	uint64_t unknown = 0;
+
+	for (; set != 0; set &= set - 1) {
+		unsigned int i = (unsigned int)__builtin_ctzll(set);
+		struct flow *flow = flow_elsewhere(table, c->flows[i], c->heads[i], serial);
+
+		if (flow == NULL) {
+			unknown |= UINT64_C(1) << i;
+			c->says[i] = (struct flow_says){0}; /* is read, but not used */
+			continue;
+		}
+		c->flows[i] = flow;
+		take(table, c, i, true);
+		*fates |= flow->says.fate;
+	}
+	return unknown;
+}
+
 /*
- * Finds the flows, and counts their packets. Returns the set of packets that have none. *rejected:
- * whether the filter rejects some.
+ * Finds the flows, and counts their packets. Returns the set of packets that have none. *fates: all
+ * that the filter says of the others, or-ed.
  */
 AVX2 static __rte_always_inline uint64_t
 find_flows(struct ms_flow_table *table, uint32_t serial, uint16_t n, struct columns *c,
-	bool *rejected, is_same *same)
+	uint32_t *fates, bool frames, is_same *same)
 {
 	const struct wide mask = wide_load(&table->mask);
 	struct wide known = wide_load(&table->shape);
-	__m128i fates = _mm_setzero_si128();
-	uint64_t unknown = 0;
+	uint64_t missed = 0;
+	uint32_t some = 0;
 
-	for (uint16_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < n; i++) {
 		const uint8_t *d = c->heads[i];
-		struct flow *flow = c->flows[i];
+		const struct flow *flow = c->flows[i];
 		const struct wide head = wide_gather(d);
-		uint16_t udp;
-		__m128i says;
 
 		known.key = _mm256_load_si256((const __m256i *)flow->key);
+		/* no calls here: no register would outlive them */
 		if (unlikely(flow->whence != flow_whence(d, serial) ||
 			     !same(&mask, &head, &known))) {
-			flow = flow_elsewhere(table, flow, d, serial);
-			if (flow == NULL) {
-				unknown |= UINT64_C(1) << i;
-				c->says[i] = (struct flow_says){0}; /* is read, but not used */
-				continue;
-			}
-			c->flows[i] = flow;
+			missed |= UINT64_C(1) << i;
+			continue;
 		}
-		says = _mm_load_si128((const __m128i *)&flow->says);
-		_mm_store_si128((__m128i *)&c->says[i], says);
-		fates = _mm_or_si128(fates, says);
-		c->total[i] = ms_load16(d + AT_TOTAL);
-		c->inner[i] = ms_load16(d + AT_INNER_TOTAL);
-		/* behind the port: turned round together, in one instruction */
-		udp = (uint16_t)ms_be32(d + AT_UDP - 2);
-		c->udp[i] = udp;
-		flow_count(table, flow, udp);
+		take(table, c, i, frames);
+		some |= flow->says.fate;
 	}
-	*rejected = _mm_extract_epi32(fates, 3) != MS_FATE_NONE;
-	return unknown;
+	if (unlikely(missed != 0))
+		missed = find_elsewhere(table, serial, missed, c, &some);
+	*fates = some;
+	return missed;
 }
 
 AVX2 static __rte_always_inline __m256i
@@ -337,8 +366,8 @@ reject(const struct columns *c, uint64_t known, struct ms_recalled *out)
 	for (; known != 0; known &= known - 1) {
 		unsigned int i = (unsigned int)__builtin_ctzll(known);
 
-		out->fates[i] = (uint8_t)c->says[i].fate;
-		out->rejected |= (uint64_t)(c->says[i].fate != MS_FATE_NONE) << i;
+		out->fates[i] = (uint8_t)c->flows[i]->says.fate;
+		out->rejected |= (uint64_t)(out->fates[i] != MS_FATE_NONE) << i;
 	}
 }
 
@@ -355,28 +384,28 @@ uncount(const struct columns *c, uint64_t set)
 
 AVX2 static __rte_always_inline uint64_t
 recall(struct ms_flow_table *table, uint32_t serial, struct rte_mbuf *const *mbufs, uint16_t n,
-	uint64_t utc, struct ms_recalled *out, is_same *same)
+	uint64_t utc, struct ms_recalled *out, bool frames, is_same *same)
 {
 	const uint64_t all = flow_all(n), stamped = table->clock->flag;
 	uint64_t odd = 0, unknown, wrong;
-	bool rejected;
+	uint32_t fates;
 	struct columns c;
 
 	if (unlikely(!find_heads(mbufs, n, stamped, &c, out)))
 		odd = find_odd(mbufs, n, stamped, &c, &out->bytes);
 	find_places(table, n, &c);
-	unknown = find_flows(table, serial, n, &c, &rejected, same);
+	unknown = find_flows(table, serial, n, &c, &fates, frames, same);
 	wrong = all & ~find_lengths(n, &c) & ~unknown;
-	if (table->frames)
+	if (frames)
 		make_frames(mbufs, n, utc, &c, out->frames);
 	if (table->hashes) {
 		for (uint16_t i = 0; i < n; i++)
-			out->hashes[i] = c.says[i].hash;
+			out->hashes[i] = c.flows[i]->says.hash;
 	}
 	if (unlikely(wrong != 0))
 		uncount(&c, wrong);
 	unknown |= wrong;
-	if (unlikely(rejected))
+	if (unlikely(fates != MS_FATE_NONE))
 		reject(&c, all & ~unknown, out);
 	if (unlikely(odd != 0))
 		unknown = (unknown & ~odd) | flow_recall_set(table, serial, mbufs, odd, utc, out);
@@ -387,14 +416,16 @@ AVX2 uint64_t
 flow_recall_avx2(struct ms_flow_table *table, uint32_t serial, struct rte_mbuf *const *mbufs,
 	uint16_t n, uint64_t utc, struct ms_recalled *out)
 {
-	return recall(table, serial, mbufs, n, utc, out, same_avx2);
+	return table->frames ? recall(table, serial, mbufs, n, utc, out, true, same_avx2)
+	                     : recall(table, serial, mbufs, n, utc, out, false, same_avx2);
 }
 
 AVX512 uint64_t
 flow_recall_avx512(struct ms_flow_table *table, uint32_t serial, struct rte_mbuf *const *mbufs,
 	uint16_t n, uint64_t utc, struct ms_recalled *out)
 {
-	return recall(table, serial, mbufs, n, utc, out, same_avx512);
+	return table->frames ? recall(table, serial, mbufs, n, utc, out, true, same_avx512)
+	                     : recall(table, serial, mbufs, n, utc, out, false, same_avx512);
 }
 
 #endif
