@@ -305,6 +305,7 @@ add_file(struct sink *sink, const struct ms_config_output *output, uint32_t i, u
 		.format = output->type == MS_OUTPUT_PCAP ? MS_CAPFILE_PCAP : MS_CAPFILE_PCAPNG,
 		.outer = output->outer,
 		.wait = sink->wait,
+		.remote = sink->workers_n > 0,
 		.snaplen = output->snaplen,
 		.buffer_memory = output->buffer_memory / sink->lanes_n,
 		.min_free = output->store.min_free,

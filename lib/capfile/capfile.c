@@ -70,6 +70,7 @@ set_options(struct ms_capfile *file, const struct ms_capfile_options *options)
 {
 	file->outer = options->outer;
 	file->wait = options->wait;
+	file->remote = options->remote;
 	file->snaplen = MS_CAPFILE_SNAPLEN_MAX;
 	if (options->snaplen != 0)
 		file->snaplen = RTE_MIN(options->snaplen, MS_CAPFILE_SNAPLEN_MAX);

@@ -2,7 +2,7 @@
 /*
  * The hot path of a capture file: encodes frames straight into the current buffer, one copy of the
  * payload and a few fixed-size stores a frame. Whatever is rare (no room, a new session, another
- * second) is called in capfile_buffer.c.
+ * second) leaves the loop, and is called in capfile_buffer.c.
  */
 #include "capfile_private.h"
 
@@ -15,8 +15,9 @@
 #define PCAPNG_ENHANCED_PACKET 6u
 #define EPB_FLAGS              (4u << 16 | 2u) /* option code 2, 4 bytes */
 #define NS_PER_SECOND          1000000000u
-#define AHEAD                  6    /* frames whose payload is on its way from memory */
+#define AHEAD                  6    /* frames whose payload is on its way, if it is far away */
 #define AHEAD_BYTES            1536 /* of the buffer that are on their way to be written */
+#define INTERFACES_NEAR        256u /* sessions of so many are in the nearest cache: 6 KiB */
 
 /*
  * An enhanced packet block is 28 bytes before the payload (type, length, interface, timestamp's
@@ -42,12 +43,12 @@ struct cut {
 	uint32_t original;
 };
 
-/* outer: all ones if the outer headers are kept, else 0. */
-static inline struct cut
-cut_frame(const struct ms_frame *frame, uint32_t outer, uint32_t snaplen)
+/* outer: the outer headers are kept. */
+static __rte_always_inline struct cut
+cut_frame(const struct ms_frame *frame, bool outer, uint32_t snaplen)
 {
 	uint32_t offset = frame->offset;
-	uint32_t lead = offset & outer;
+	uint32_t lead = outer ? offset : 0;
 	uint32_t have = frame->length + lead;
 
 	return (struct cut){
@@ -97,22 +98,24 @@ copy_chunks(uint8_t *to, const uint8_t *from, uint32_t n)
 	}
 }
 
+/* The payload of any record. */
+static inline void
+copy_any(uint8_t *to, const struct ms_frame *frame, const struct cut *cut)
+{
+	if (frame->data == 0)
+		copy_segments(to, frame->mbuf, cut->skip, cut->captured);
+	else
+		memcpy(to, (const uint8_t *)frame->mbuf + frame->data + cut->skip, cut->captured);
+}
+
 /*
- * The payload of a record goes to `to`. It may write over the `header` bytes before that, which
- * are to be written afterwards. A short packet is read from its outer headers on, if these are
- * enough to make a chunk.
+ * The same of one that makes a chunk, be it with the end of its outer headers. These go over the
+ * bytes of the record before `to`, which are to be written afterwards.
  */
 static __rte_always_inline void
-copy_payload(uint8_t *to, const struct ms_frame *frame, const struct cut *cut, uint32_t header)
+copy_plain(uint8_t *to, const struct ms_frame *frame, const struct cut *cut)
 {
-	const uint8_t *from = (const uint8_t *)frame->mbuf + frame->data + cut->skip;
-
-	if (unlikely(frame->data == 0))
-		copy_segments(to, frame->mbuf, cut->skip, cut->captured);
-	else if (likely(cut->captured + RTE_MIN(cut->skip, header) >= CHUNK))
-		copy_chunks(to, from, cut->captured);
-	else
-		memcpy(to, from, cut->captured);
+	copy_chunks(to, (const uint8_t *)frame->mbuf + frame->data + cut->skip, cut->captured);
 }
 
 static inline void
@@ -129,112 +132,196 @@ put64(uint8_t *at, uint32_t first, uint32_t second)
 	memcpy(at, values, sizeof(values));
 }
 
-static inline uint8_t *
-put_pcapng(uint8_t *at, const struct ms_frame *frame, const struct cut *cut, uint32_t interface)
+/* Bytes of a record before its payload, and of all of it. */
+static __rte_always_inline uint32_t
+header_bytes(bool pcapng)
 {
-	uint32_t padded = RTE_ALIGN_CEIL(cut->captured, 4u);
-	uint32_t length = padded + MS_PCAPNG_PACKET_BYTES;
-	uint8_t *payload = at + PCAPNG_HEADER_BYTES, *end = payload + padded;
+	return pcapng ? PCAPNG_HEADER_BYTES : MS_PCAP_PACKET_BYTES;
+}
+
+static __rte_always_inline uint32_t
+record_bytes(uint32_t captured, bool pcapng)
+{
+	return pcapng ? RTE_ALIGN_CEIL(captured, 4u) + MS_PCAPNG_PACKET_BYTES
+	              : captured + MS_PCAP_PACKET_BYTES;
+}
+
+/* A record of `length` bytes. plain: its payload is, see copy_plain(). */
+static __rte_always_inline void
+put_pcapng(uint8_t *at, const struct ms_frame *frame, const struct cut *cut, uint32_t length,
+	uint32_t interface, bool plain)
+{
+	uint8_t *payload = at + PCAPNG_HEADER_BYTES;
+	uint8_t *end = at + length - (MS_PCAPNG_PACKET_BYTES - PCAPNG_HEADER_BYTES);
 
 	/* The last word before the end is zeroed first, and then written over but for the padding;
 	 * without a payload it is the header's own. */
 	put32(end - sizeof(uint32_t), 0);
-	copy_payload(payload, frame, cut, PCAPNG_HEADER_BYTES);
+	if (plain)
+		copy_plain(payload, frame, cut);
+	else
+		copy_any(payload, frame, cut);
 	put64(at, PCAPNG_ENHANCED_PACKET, length);
 	put64(at + 8, interface, (uint32_t)(frame->timestamp >> 32));
 	put64(at + 16, (uint32_t)frame->timestamp, cut->captured);
 	put32(at + 24, cut->original);
 	put64(end, EPB_FLAGS, frame->direction);
 	put64(end + 8, 0, length);
-	return at + length;
 }
 
-static inline uint8_t *
-put_pcap(struct ms_capfile *file, uint8_t *at, const struct ms_frame *frame, const struct cut *cut)
+/* second, nanosecond: the timestamp. */
+static __rte_always_inline void
+put_pcap(uint8_t *at, const struct ms_frame *frame, const struct cut *cut, uint32_t second,
+	uint32_t nanosecond, bool plain)
 {
-	uint64_t time = frame->timestamp;
-	struct pcap_packet header;
+	const struct pcap_packet header = {
+		.second = second,
+		.nanosecond = nanosecond,
+		.captured = cut->captured,
+		.original = cut->original,
+	};
 
-	if (unlikely(time - file->second_start >= NS_PER_SECOND))
-		time = ms_capfile_second(file, time);
-	header.second = file->second;
-	header.nanosecond = time - file->second_start;
-	header.captured = cut->captured;
-	header.original = cut->original;
-	copy_payload(at + sizeof(header), frame, cut, sizeof(header));
+	if (plain)
+		copy_plain(at + sizeof(header), frame, cut);
+	else
+		copy_any(at + sizeof(header), frame, cut);
 	memcpy(at, &header, sizeof(header));
-	return at + sizeof(header) + cut->captured;
+}
+
+/*
+ * Any frame: one that finds no room, whose session is new to the file, whose packet is in several
+ * pieces, that is short, or, in pcap, of another second than the one before.
+ */
+static __rte_noinline void
+other_frame(struct ms_capfile *file, const struct ms_frame *frame)
+{
+	struct cut cut = cut_frame(frame, file->outer, file->snaplen);
+	bool pcapng = file->sessions != NULL, in = true;
+	struct ms_capfile_session *session = pcapng ? &file->sessions[frame->session] : NULL;
+	uint32_t need = record_bytes(cut.captured, pcapng);
+	struct ms_capfile_cursor *cursor = &file->stream->cursor;
+	uint64_t time = frame->timestamp;
+
+	ms_count_add(&file->ledger->offered, 1);
+	if ((size_t)(cursor->end - cursor->at) < need || (pcapng && session->interface == 0)) {
+		in = ms_capfile_admit(file, frame->session, need);
+		cursor = &file->stream->cursor;
+	}
+	/* only now is it known in which file */
+	cursor->first = RTE_MIN(cursor->first, time);
+	cursor->last = RTE_MAX(cursor->last, time);
+	if (pcapng)
+		session->offered++;
+	if (!in)
+		return;
+	cursor->frames++;
+	cursor->payload += cut.captured;
+	if (pcapng) {
+		put_pcapng(cursor->at, frame, &cut, need, session->interface - 1, false);
+	} else {
+		if (time - file->second_start >= NS_PER_SECOND)
+			time = ms_capfile_second(file, time);
+		put_pcap(cursor->at, frame, &cut, file->second,
+			(uint32_t)(time - file->second_start), false);
+	}
+	cursor->at += need;
+}
+
+/* Asks for what is needed of a frame that comes soon. */
+static __rte_always_inline void
+fetch_frame(const struct ms_capfile_session *sessions, const struct ms_frame *frame, bool pcapng)
+{
+	rte_prefetch0((const uint8_t *)frame->mbuf + frame->data + frame->offset);
+	if (pcapng)
+		rte_prefetch0(&sessions[frame->session]);
+}
+
+/*
+ * Frames as nearly all are, from frames[i] on. Calls nothing, and what the cursor holds is in
+ * variables of its own, so that compilers leave it in registers: as a struct gcc kept it in a
+ * vector, and took it apart and put it together for each frame. Returns which frame is not of
+ * these, or n.
+ */
+static __rte_always_inline uint16_t
+plain_frames(struct ms_capfile *file, const struct ms_frame *frames, uint16_t i, uint16_t n,
+	uint32_t mask, bool pcapng, bool outer)
+{
+	struct ms_capfile_cursor *cursor = &file->stream->cursor;
+	struct ms_capfile_session *sessions = file->sessions, *session = NULL;
+	bool fetch = file->remote || file->stream->interfaces > INTERFACES_NEAR;
+	uint64_t first = cursor->first, last = cursor->last;
+	uint64_t in = 0, payload = 0;
+	uint32_t snaplen = file->snaplen;
+	uint8_t *at = cursor->at, *end = cursor->end;
+
+	for (; i < n; i++) {
+		const struct ms_frame *frame = &frames[i];
+		uint64_t time = frame->timestamp;
+		struct cut cut;
+		uint32_t need;
+
+		if (fetch && i + AHEAD < n)
+			fetch_frame(sessions, &frames[i + AHEAD], pcapng);
+		if ((frame->outputs & mask) == 0)
+			continue;
+		cut = cut_frame(frame, outer, snaplen);
+		need = record_bytes(cut.captured, pcapng);
+		if (unlikely((uintptr_t)at + need > (uintptr_t)end || frame->data == 0 ||
+			     cut.captured + RTE_MIN(cut.skip, header_bytes(pcapng)) < CHUNK))
+			break;
+		if (pcapng) {
+			session = &sessions[frame->session];
+			if (unlikely(session->interface == 0))
+				break;
+			session->offered++;
+			put_pcapng(at, frame, &cut, need, session->interface - 1, true);
+		} else {
+			uint64_t nanosecond = time - file->second_start;
+
+			if (unlikely(nanosecond >= NS_PER_SECOND))
+				break;
+			put_pcap(at, frame, &cut, file->second, (uint32_t)nanosecond, true);
+		}
+		at += need;
+		first = RTE_MIN(first, time);
+		last = RTE_MAX(last, time);
+		payload += cut.captured;
+		in++;
+	}
+	cursor->at = at;
+	cursor->first = first;
+	cursor->last = last;
+	cursor->frames += in;
+	cursor->payload += payload;
+	ms_count_add(&file->ledger->offered, in);
+	return i;
 }
 
 static __rte_always_inline void
 burst(struct ms_capfile *file, const struct ms_frame *frames, uint16_t n, uint32_t mask,
-	bool pcapng)
+	bool pcapng, bool outer)
 {
-	struct ms_capfile_session *sessions = file->sessions;
-	struct ms_capfile_session *session = NULL;
-	struct ms_capfile_cursor cursor = file->stream->cursor;
-	uint32_t outer = file->outer ? UINT32_MAX : 0;
-	uint32_t snaplen = file->snaplen;
-	uint64_t offered = 0;
-	uint32_t need;
-	struct cut cut;
-	uint16_t i;
+	uint16_t i = 0;
 
-	for (i = 0; i < n; i++) {
-		const struct ms_frame *frame = &frames[i];
-		bool in = true;
-
-		if (i + AHEAD < n) {
-			const struct ms_frame *next = &frames[i + AHEAD];
-			const uint8_t *packet = (const uint8_t *)next->mbuf + next->data;
-
-			rte_prefetch0(packet + next->offset);
-			if (pcapng)
-				rte_prefetch0(&sessions[next->session]);
-		}
-		if ((frame->outputs & mask) == 0)
-			continue;
-		offered++;
-		cut = cut_frame(frame, outer, snaplen);
-		if (pcapng) {
-			session = &sessions[frame->session];
-			need = RTE_ALIGN_CEIL(cut.captured, 4u) + MS_PCAPNG_PACKET_BYTES;
-		} else {
-			need = cut.captured + MS_PCAP_PACKET_BYTES;
-		}
-		if (unlikely((size_t)(cursor.end - cursor.at) < need ||
-			     (pcapng && session->interface == 0))) {
-			file->stream->cursor = cursor;
-			in = ms_capfile_admit(file, frame->session, need);
-			cursor = file->stream->cursor;
-		}
-		/* only now is it known in which file */
-		cursor.first = RTE_MIN(cursor.first, frame->timestamp);
-		cursor.last = RTE_MAX(cursor.last, frame->timestamp);
-		if (pcapng)
-			session->offered++;
-		if (unlikely(!in))
-			continue;
-		cursor.frames++;
-		cursor.payload += cut.captured;
-		if (pcapng)
-			cursor.at = put_pcapng(cursor.at, frame, &cut, session->interface - 1);
-		else
-			cursor.at = put_pcap(file, cursor.at, frame, &cut);
+	for (;;) {
+		i = plain_frames(file, frames, i, n, mask, pcapng, outer);
+		if (likely(i == n))
+			break;
+		other_frame(file, &frames[i++]);
 	}
-	file->stream->cursor = cursor;
 	if (unlikely(file->aside))
 		ms_capfile_settle(file);
-	ms_count_add(&file->ledger->offered, offered);
 }
 
 static void
 burst_in_format(struct ms_capfile *file, const struct ms_frame *frames, uint16_t n, uint32_t mask)
 {
-	if (file->sessions != NULL)
-		burst(file, frames, n, mask, true);
+	if (file->sessions == NULL)
+		burst(file, frames, n, mask, false, file->outer);
+	else if (file->outer)
+		burst(file, frames, n, mask, true, true);
 	else
-		burst(file, frames, n, mask, false);
+		burst(file, frames, n, mask, true, false);
 }
 
 /* To the current stream; where packets are counted in parts that can fill a file, and no more. */

@@ -256,6 +256,7 @@ struct ms_capfile {
 	struct ms_output_ledger *ledger;
 	uint32_t snaplen;
 	bool outer;
+	bool remote;  /* frames come from another lcore */
 	bool aligned; /* files are */
 	bool per_session;
 	uint32_t streams_n;

@@ -72,6 +72,7 @@ struct ms_capfile_options {
 	enum ms_capfile_format format;
 	bool outer;           /* keep the whole mirrored packet, not only the inner frame */
 	bool wait;            /* wait for a free buffer instead of dropping (replay of a file) */
+	bool remote;          /* frames come from another lcore, whose caches packets are in */
 	bool cached;          /* regular files: through the page cache, not by direct I/O */
 	uint32_t snaplen;     /* keep so many bytes of a frame; 0: all that readers take, 256 KiB */
 	size_t buffer_bytes;  /* of one buffer; 0: 1 MiB, 256 KiB by session. Raised to what the
