@@ -7,8 +7,8 @@
 # them, or the beginning of several up to a dot, such as sniff.rtc. Without arguments all run. They print
 # one Markdown table and write build/bench/results.json. Ours and the baseline run in turns, ROUNDS
 # times each (default 9), SECONDS_EACH seconds long (default 2), and the median of the ratios is the
-# figure: so a noisy machine disturbs both alike. A round of all rows follows the other, so each row
-# sees what the machine does over the whole time.
+# figure: so a noisy machine disturbs both alike. Where both are there at once, turns are of 50 ms. A
+# round of all rows follows the other, so each row sees what the machine does over the whole time.
 #
 #     --quick    one round of one second and small sizes: whether all rows can be measured, in less
 #                than two minutes once it is built. Says nothing about speed
@@ -80,7 +80,7 @@ quietly python3 scripts/bench/traces.py "$out/traces"
 
 pages=/proc/sys/vm/nr_hugepages
 had=$(cat "$pages")
-wanted=768
+wanted=768 # of 2 MiB, for two programs at once
 if [ "$had" -lt "$wanted" ] && echo "$wanted" 2>/dev/null >"$pages"; then
 	trap 'echo "$had" >"$pages"' EXIT
 	trap 'exit 1' INT TERM

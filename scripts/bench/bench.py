@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """
 What the suites share: the programs, started on the same source and processors, and rows: two
-measurements in turns (compare, together), or one that has no peer (measure).
+measurements in turns (compare, together, and turns.py), or one that has no peer (measure).
 
 A row is a dict: name; value, its median; unit; baseline, what it is held against, and
 baseline_value, its median; ratio, the median of the ratios of each round; target, which the ratio,
@@ -91,13 +91,40 @@ def tail(path):
         return file.read()[-500:]
 
 
-def sink(place, trace, options, output="write", workers=0):
-    """Runs mirrorsink for SECONDS; returns its summary, in which everything that was offered to
-    the output was written."""
-    summary = f"{place.scratch}/summary.json"
-    log = f"{place.scratch}/sink.log"
+def sink_command(place, trace, options, workers=0):
+    """mirrorsink, which receives the packets of a trace and leaves a summary."""
     command = [str(place.sink), *eal("ms-bench", workers=workers), place.source(trace), "--"]
-    command += [*options, "-a", f"duration:{SECONDS}", "--summary", summary]
+    return [*command, *options, "--summary", f"{place.scratch}/summary.json"]
+
+
+def summary(place, status):
+    """The one that mirrorsink left when it ended, in which no output lost what it was offered."""
+    if status != 0:
+        raise Failed(f"mirrorsink ends with {status}: {tail(f'{place.scratch}/sink.log')}")
+    with open(f"{place.scratch}/summary.json", encoding="utf-8") as file:
+        made = json.load(file)
+    for one in made["outputs"]:
+        if one["written"] != one["offered"]:
+            raise Failed(f"lost frames: {one}")
+    return made
+
+
+def check_delivered(made):
+    """Whether all packets of a summary reached the output; how many did."""
+    received = made["received"]["packets"]
+    if not made["balanced"] or made["fates"]["delivered"] != received:
+        fates = {name: count for name, count in made["fates"].items() if count}
+        raise Failed(f"of {received} packets not all are delivered: {fates}")
+    written = sum(one["written"] for one in made["outputs"])
+    if written != received:
+        raise Failed(f"{received} packets received, {written} reached the output")
+    return written
+
+
+def sink(place, trace, options):
+    """Runs mirrorsink for SECONDS; returns its summary."""
+    log = f"{place.scratch}/sink.log"
+    command = sink_command(place, trace, [*options, "-a", f"duration:{SECONDS}"])
     with open(log, "w", encoding="utf-8") as file:
         try:
             status = subprocess.run(
@@ -105,35 +132,7 @@ def sink(place, trace, options, output="write", workers=0):
             ).returncode
         except subprocess.TimeoutExpired as late:
             raise Failed(f"mirrorsink does not end: {tail(log)}") from late
-    if status != 0:
-        raise Failed(f"mirrorsink ends with {status}: {tail(log)}")
-    with open(summary, encoding="utf-8") as file:
-        made = json.load(file)
-    for one in made["outputs"]:
-        if one["name"] == output and one["written"] != one["offered"]:
-            raise Failed(f"lost frames: {one}")
-    return made
-
-
-def testpmd(place, trace):
-    """Packets a second that testpmd receives and drops."""
-    command = ["stdbuf", "-oL", "dpdk-testpmd", *eal("ms-bench-testpmd"), place.source(trace), "--", "-i"]
-    command += ["--forward-mode=rxonly", "--nb-cores=1", "--burst=64"]
-    log = f"{place.scratch}/testpmd.log"
-    with running(command, log, "testpmd> ", stdin=subprocess.PIPE) as process:
-        process.stdin.write(b"start\n")
-        process.stdin.flush()
-        began = time.monotonic()
-        time.sleep(SECONDS)
-        process.stdin.write(b"stop\n")
-        process.stdin.flush()
-        took = time.monotonic() - began
-        wait_for(log, "Done.")
-    with open(log, encoding="utf-8", errors="replace") as file:
-        got = re.findall(r"RX-packets: (\d+)", file.read())
-    if not got:
-        raise Failed(f"testpmd says: {tail(log)}")
-    return int(got[-1]) / took
+    return summary(place, status)
 
 
 def sleeping(place):

@@ -4,7 +4,7 @@ Writing capture files.
 
     export.buffers    frames a second through the whole writer to /dev/null, one lcore that receives,
                       filters, copies (-W 0); baseline: dpdk-testpmd, which receives the same packets
-                      and drops them
+                      and drops them, in short turns (turns.py)
     export.disk       bytes a second to a file on the disk of the build folder; baseline: dd past the
                       page cache, as many bytes
     export.dumpcap    frames a second to a file on tmpfs; baseline: dpdk-dumpcap, which writes the
@@ -21,6 +21,7 @@ import re
 import subprocess
 
 import bench
+import turns
 
 MPPS = ("Mpps", 1e6)
 SHARED_MEMORY = "/dev/shm"
@@ -67,12 +68,7 @@ def export_buffers(place):
     link = f"{place.scratch}/null.pcapng"
     os.symlink("/dev/null", link)
 
-    def ours():
-        return written(bench.sink(place, "imix", ["-W", "0", "-w", link]))
-
-    return bench.compare(
-        "export.buffers", ours, lambda: bench.testpmd(place, "imix"), MPPS, "testpmd rxonly", 0.5
-    )
+    return turns.against_testpmd(place, "export.buffers", "imix", ["-W", "0", "-w", link], 0.5)
 
 
 def export_disk(place):

@@ -4,41 +4,27 @@ Receiving, classifying and counting, with the documents of the traces: sessions,
 rules a direction, which accepts all. What counts is what reached the output.
 
     sniff.rtc.*       frames a second of one lcore that does everything (-W 0); baseline:
-                      dpdk-testpmd, which receives the same packets on one lcore and drops them
+                      dpdk-testpmd, which receives the same packets on one lcore and drops them, in
+                      short turns (turns.py)
     sniff.pipeline.*  the same with one lcore that receives and one worker (-W 1), which shares its
                       processor with the control thread, which sleeps
     sniff.size.*      ns a frame of one lcore, by the size of inner frames; for the graph
 """
 
 import bench
+import turns
 
-MPPS = ("Mpps", 1e6)
 SIZES = {60: "min", 256: "size256", 590: "size590", 1514: "size1514", 1800: "size1800"}
 
 
-def delivered(place, trace, workers):
+def options(workers):
+    return ["-W", str(workers), "-c", "traces/documents.json"]
+
+
+def delivered(place, trace):
     """Frames a second that the output got: all of them, or the row is none."""
-    options = ["-W", str(workers), "-c", "traces/documents.json"]
-    summary = bench.sink(place, trace, options, output="null", workers=workers)
-    received = summary["received"]["packets"]
-    if not summary["balanced"] or summary["fates"]["delivered"] != received:
-        fates = {name: count for name, count in summary["fates"].items() if count}
-        raise bench.Failed(f"of {received} packets not all are delivered: {fates}")
-    written = sum(one["written"] for one in summary["outputs"])
-    if written != received:
-        raise bench.Failed(f"{received} packets received, {written} reached the output")
-    return written / summary["seconds"]
-
-
-def against_testpmd(place, row, trace, workers, target):
-    return bench.compare(
-        row,
-        lambda: delivered(place, trace, workers),
-        lambda: bench.testpmd(place, trace),
-        MPPS,
-        "testpmd rxonly",
-        target,
-    )
+    summary = bench.sink(place, trace, options(0))
+    return bench.check_delivered(summary) / summary["seconds"]
 
 
 def size(place):
@@ -46,7 +32,7 @@ def size(place):
     return [
         bench.measure(
             f"sniff.size.{bytes_}",
-            lambda trace=trace: 1 / delivered(place, trace, 0),
+            lambda trace=trace: 1 / delivered(place, trace),
             ("ns", 1e-9),
             None,
         )
@@ -54,8 +40,11 @@ def size(place):
     ]
 
 
-def row(name, *arguments):
-    return bench.named(name, lambda place: against_testpmd(place, name, *arguments))
+def row(name, trace, workers, target):
+    return bench.named(
+        name,
+        lambda place: turns.against_testpmd(place, name, trace, options(workers), target, workers),
+    )
 
 
 ROWS = [

@@ -7,9 +7,11 @@ import io
 import json
 import os
 import pathlib
+import socket
 import subprocess
 import sys
 import tempfile
+import types
 import unittest
 import xml.dom.minidom
 
@@ -22,6 +24,7 @@ import bench  # noqa: E402
 import graph  # noqa: E402
 import near  # noqa: E402
 import table  # noqa: E402
+import turns  # noqa: E402
 
 MPPS = ("Mpps", 1e6)
 MACHINE = {
@@ -140,6 +143,45 @@ class ShortTurns(unittest.TestCase):
     def test_nothing_measured_is_an_error(self):
         made = bench.Alone("a.row", ("us", 1), "peer", share=0.1).rows()[0]
         self.assertEqual((made["value"], made["error"], made["holds"]), (None, "not measured", False))
+
+
+# a program that has received a thousand packets more each time that it is asked
+RECEIVES = """
+import json, socket, sys
+asked, n = socket.socket(fileno=int(sys.argv[1])), 0
+while asked.recv(100) == b"/ethdev/stats,0":
+    n += 1000
+    asked.send(json.dumps({"/ethdev/stats": {"ipackets": n}}).encode())
+"""
+
+
+class Turns(unittest.TestCase):
+    def test_each_start_is_a_pair(self):
+        starts = [(1e6, 2e6), bench.Failed("lost"), *[(3e6, 4e6)] * 5, *[(9e6, 1e6)] * 3]
+        row = quiet(row_of, turns.Turns, "a.row", [play(*starts)], MPPS, "peer", 1, at_most=False)
+        self.assertEqual((row["value"], row["baseline_value"], row["ratio"]), (3, 4, 0.75))
+        self.assertEqual((row["rounds"], row["again"], row["holds"]), (3, ["lost"], False))
+        self.assertEqual(row["spread"]["ratio"], [0.5, 9])
+
+    def test_the_figure_of_a_start_is_of_its_calm_turns_but_for_the_first(self):
+        rates = [(99, 99), (2, 4), (4, 6), (1, 1), (1, 8), (2, 1)]
+        players = [types.SimpleNamespace(turn=play(*side)) for side in zip(*rates)]
+        self.assertEqual(len(rates), turns.TURNS + 1)
+        self.assertEqual(turns.figures(players, False), [4, 6])
+
+    def test_a_program_stands_still_between_its_turns(self):
+        mine, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        command = [sys.executable, "-c", RECEIVES, str(its.fileno())]
+        with mine, its, subprocess.Popen(command, pass_fds=[its.fileno()]) as process:
+            try:
+                player = turns.Player(process, mine)
+                for _ in range(2):
+                    rate = player.turn()
+                    self.assertTrue(0 < rate <= 1000 / turns.TURN, rate)
+                    state = pathlib.Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1]
+                    self.assertEqual(state.split()[0], "T")
+            finally:
+                process.kill()
 
 
 class Near(unittest.TestCase):
