@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Bursts of lookups, compiled for AVX-512 (F, BW, VL). */
+/* Bursts of lookups, compiled for AVX-512 (F, BW, VL, DQ, CD). */
 #include "filter/filter_burst_lookup.h"
 
 #include "filter/filter_burst_codes.h"

@@ -22,6 +22,7 @@ static inline bool
 has_avx512(void)
 {
 	return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+	       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512cd") &&
 	       __builtin_cpu_supports("bmi2");
 }
 #endif

@@ -58,42 +58,54 @@ step_add(struct burst *burst, const struct ms_policy *policy, const struct ms_pa
 	step->direction = direction;
 }
 
-/* Fate and direction of a packet in one word, with the two bytes between them. */
-static inline uint32_t
-packet_state(const struct ms_packet *packet)
-{
-	uint32_t state;
+/* As much of a packet as one load takes, in vectors as gcc and clang know them everywhere. */
+typedef uint64_t packet_part __attribute__((vector_size(16)));
 
-	static_assert(offsetof(struct ms_packet, direction) ==
-			      offsetof(struct ms_packet, fate) + sizeof(state) - 1,
-		"they begin and end a word");
-	memcpy(&state, &packet->fate, sizeof(state));
-	return state;
+static __rte_always_inline packet_part
+packet_part_at(const struct ms_packet *packet, size_t offset)
+{
+	packet_part part;
+
+	memcpy(&part, (const uint8_t *)packet + offset, sizeof(part));
+	return part;
 }
+
+/* The fields that a burst must have in common, among what stands beside them. */
+#define PART_STATE  16 /* fate and direction */
+#define PART_POLICY 32
+#define PART_KEY    80 /* family */
+#define PART_HAS(part, field)                                                                    \
+	(offsetof(struct ms_packet, field) >= (part) &&                                          \
+		offsetof(struct ms_packet, field) + sizeof(((struct ms_packet *)NULL)->field) <= \
+			(part) + sizeof(packet_part))
+static_assert(PART_HAS(PART_STATE, fate) && PART_HAS(PART_STATE, direction) &&
+		      PART_HAS(PART_POLICY, policy) && PART_HAS(PART_KEY, key.family),
+	"each in its part");
 
 /* Does all of the burst go through one table? Then in *ref, as in the policy. */
 static inline bool
 burst_is_uniform(const uint8_t *base, const struct ms_packet *packets, uint16_t n, uint32_t *ref)
 {
 	const struct ms_packet *first = &packets[0];
-	uint32_t policy_all = UINT32_MAX, policy_any = 0, state_all = UINT32_MAX, state_any = 0;
-	uint8_t family_all = UINT8_MAX, family_any = 0;
-	const struct ms_packet compared = {.fate = UINT8_MAX, .direction = UINT8_MAX};
+	const struct ms_packet compared = {.fate = UINT8_MAX,
+		.direction = UINT8_MAX,
+		.policy = UINT32_MAX,
+		.key = {.family = UINT8_MAX}};
+	packet_part state = {0}, policy = {0}, key = {0}, any;
 
-	for (uint16_t i = 0; i < n; i++) {
+	if (n == 0 || first->fate != MS_FATE_NONE || first->direction == MS_DIRECTION_UNKNOWN)
+		return false;
+	for (uint16_t i = 1; i < n; i++) {
 		const struct ms_packet *p = &packets[i];
-		uint32_t state = packet_state(p);
 
-		policy_all &= p->policy;
-		policy_any |= p->policy;
-		state_all &= state;
-		state_any |= state;
-		family_all &= p->key.family;
-		family_any |= p->key.family;
+		state |= packet_part_at(p, PART_STATE) ^ packet_part_at(first, PART_STATE);
+		policy |= packet_part_at(p, PART_POLICY) ^ packet_part_at(first, PART_POLICY);
+		key |= packet_part_at(p, PART_KEY) ^ packet_part_at(first, PART_KEY);
 	}
-	if (n == 0 || policy_all != policy_any || family_all != family_any ||
-		((state_all ^ state_any) & packet_state(&compared)) != 0 ||
-		first->fate != MS_FATE_NONE || first->direction == MS_DIRECTION_UNKNOWN)
+	any = (state & packet_part_at(&compared, PART_STATE)) |
+	      (policy & packet_part_at(&compared, PART_POLICY)) |
+	      (key & packet_part_at(&compared, PART_KEY));
+	if ((any[0] | any[1]) != 0)
 		return false;
 	*ref = ms_policy_table(
 		ms_policy_at(base, first->policy), first->direction, first->key.family);
@@ -101,10 +113,10 @@ burst_is_uniform(const uint8_t *base, const struct ms_packet *packets, uint16_t 
 }
 
 static inline void
-packet_settle(struct ms_packet *packet, const struct ms_policy *policy,
-	const struct ms_result *result, ms_counter *leaf_hits)
+packet_settle(struct ms_packet *packet, uint32_t leaf_base, const struct ms_result *result,
+	ms_counter *leaf_hits)
 {
-	uint32_t leaf = policy->leaf_base + result->leaf;
+	uint32_t leaf = leaf_base + result->leaf;
 
 	packet->outputs = result->outputs;
 	packet->fate = (uint8_t)result->fate;
@@ -122,7 +134,7 @@ uniform_rows_8(const struct ms_policy *policy, const uint8_t *table, struct ms_p
 	const struct rows_8 rows = rows_load_8(&t->rows);
 
 	for (uint16_t i = 0; i < n; i++)
-		packet_settle(&packets[i], policy,
+		packet_settle(&packets[i], policy->leaf_base,
 			&t->results[rows_first_8(&rows, &packets[i].key)], leaf_hits);
 }
 
@@ -134,7 +146,7 @@ uniform_rows_16(const struct ms_policy *policy, const uint8_t *table, struct ms_
 	const struct rows_16 rows = rows_load_16(&t->rows);
 
 	for (uint16_t i = 0; i < n; i++)
-		packet_settle(&packets[i], policy,
+		packet_settle(&packets[i], policy->leaf_base,
 			&t->results[rows_first_16(&rows, &packets[i].key)], leaf_hits);
 }
 
@@ -189,26 +201,44 @@ uniform_tree(const struct ms_policy *policy, const uint8_t *table, struct ms_pac
 		}
 	}
 	for (uint16_t i = 0; i < n; i++)
-		packet_settle(&packets[i], policy, &results[least[i]], leaf_hits);
+		packet_settle(&packets[i], policy->leaf_base, &results[least[i]], leaf_hits);
 }
 
 /* Each in a function of its own, so that what it needs of the table stays in registers. */
-#define FIND_IN_SETS(words)                                                                  \
-	static __rte_noinline void find_in_sets_##words(const uint8_t *table,                \
-		const struct ms_packet *packets, uint16_t n, const struct ms_result **found) \
-	{                                                                                    \
-		const struct sets sets = sets_load(table);                                   \
-                                                                                             \
-		for (uint16_t i = 0; i < n; i++)                                             \
-			found[i] = sets_first(&sets, &packets[i].key, words);                \
+static __rte_noinline void
+find_in_sets_2(const uint8_t *table, const struct ms_packet *packets, uint16_t n, uint64_t *bits)
+{
+	const struct sets sets = sets_load(table);
+	sets_2 met[MS_BURST + SETS_MORE];
+
+	for (uint16_t i = 0; i < n; i++)
+		sets_met_2(&sets, &packets[i].key, &met[i]);
+	for (unsigned int i = 0; i < SETS_MORE; i++)
+		met[n + i] = (sets_2){1};
+	sets_bits_2(met, n, bits);
+}
+
+#define FIND_IN_SETS(words_n)                                                                      \
+	static __rte_noinline void find_in_sets_##words_n(                                         \
+		const uint8_t *table, const struct ms_packet *packets, uint16_t n, uint64_t *bits) \
+	{                                                                                          \
+		const struct sets sets = sets_load(table);                                         \
+                                                                                                   \
+		for (uint16_t i = 0; i < n; i++) {                                                 \
+			uint64_t words[words_n];                                                   \
+			sets_##words_n met;                                                        \
+                                                                                                   \
+			sets_met_##words_n(&sets, &packets[i].key, &met);                          \
+			memcpy(words, &met, sizeof(met));                                          \
+			bits[i] = sets_bit(words, words_n);                                        \
+		}                                                                                  \
 	}
-FIND_IN_SETS(2)
 FIND_IN_SETS(4)
 FIND_IN_SETS(8)
 #undef FIND_IN_SETS
 
 /*
- * Results are found for all packets before one is used: packet_settle() counts at addresses that
+ * Bits are found for all packets before one is used: packet_settle() counts at addresses that
  * come late, and a processor holds the loads of the next keys back behind such stores. At 100 rules
  * a key takes 19 cycles so, and 30 with both in one loop.
  */
@@ -216,16 +246,18 @@ static inline void
 uniform_sets(const struct ms_policy *policy, const uint8_t *table, struct ms_packet *packets,
 	uint16_t n, ms_counter *leaf_hits, uint32_t kind)
 {
-	const struct ms_result *found[MS_BURST];
+	const struct ms_table_sets *t = (const struct ms_table_sets *)table;
+	const struct ms_result *results = (const struct ms_result *)(table + t->results);
+	uint64_t bits[MS_BURST + SETS_MORE];
 
 	if (kind == MS_TABLE_V4_SETS_2)
-		find_in_sets_2(table, packets, n, found);
+		find_in_sets_2(table, packets, n, bits);
 	else if (kind == MS_TABLE_V4_SETS_4)
-		find_in_sets_4(table, packets, n, found);
+		find_in_sets_4(table, packets, n, bits);
 	else
-		find_in_sets_8(table, packets, n, found);
+		find_in_sets_8(table, packets, n, bits);
 	for (uint16_t i = 0; i < n; i++)
-		packet_settle(&packets[i], policy, found[i], leaf_hits);
+		packet_settle(&packets[i], policy->leaf_base, &results[bits[i]], leaf_hits);
 }
 
 /* A burst through one table. Returns false if it is none of rows or sets. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The layout of sets: rows of IPv4, of filters that have more than a block of them. What a byte of
+ * The layout of sets: rows of IPv4, of filters that have more than a block of them. What a part of
  * an address, a port, or the protocol and what a key has can be is gone through beforehand, and the
  * set of rows that it suits put down, each but once; ms_filter_lookup.h says how they are found.
  */
@@ -9,6 +9,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <rte_common.h>
+
+#define PORT 3 /* a field, as the parts 0 to 2 of an address are */
 
 struct sets_table {
 	struct ms_arena *arena;
@@ -19,8 +23,10 @@ struct sets_table {
 	/* cells of ports, and of traits */
 	uint16_t *ports[2];
 	uint32_t ports_n[2];
+	uint32_t ports_at[2]; /* offsets from the table */
 	uint16_t *traits;
 	uint32_t traits_n;
+	uint32_t traits_at;
 };
 
 /* An empty set but for the row that stands for none. */
@@ -42,122 +48,161 @@ cell_of(struct sets_table *t, const uint64_t *set, uint16_t *cell)
 	return number != MS_SETS_FULL;
 }
 
-/* The cells of one byte of an address: masks are those of prefixes, so a byte is in a range. */
-static bool
-byte_cells(struct sets_table *t, uint16_t cells[MS_BYTES], bool dst, unsigned int shift)
+/* The values of a field that a row suits, without a gap. */
+struct span {
+	uint32_t first;
+	uint32_t last;
+};
+
+/* Of one part of an address: masks are those of prefixes, so the values are a range. */
+static struct span
+span_of_part(const struct ms_row *row, bool dst, unsigned int part)
 {
-	uint64_t *sets = ms_arena_get(t->arena, (size_t)MS_BYTES * t->words, sizeof(*sets));
-	uint64_t *open = ms_arena_get(t->arena, t->words, sizeof(*open));
+	unsigned int shift = part * MS_PART_BITS;
+	uint32_t most = UINT32_MAX >> shift & MS_PART_MASK;
+	uint32_t mask = (dst ? row->dst_mask : row->src_mask) >> shift & most;
+	uint32_t first = (dst ? row->dst : row->src) >> shift & mask;
 
-	if (sets == NULL || open == NULL)
+	return (struct span){.first = first, .last = first | (mask ^ most)};
+}
+
+static struct span
+span_of_port(const struct ms_row *row, bool dst)
+{
+	uint32_t first = dst ? row->dport : row->sport;
+
+	return (struct span){
+		.first = first, .last = first + (dst ? row->dport_span : row->sport_span)};
+}
+
+/* Where the set of a field changes: there the row begins to suit it, or ceases to. */
+struct turn {
+	uint16_t value;
+	uint16_t row;
+};
+
+/* The sets of a field from its least value on. */
+struct sweep {
+	struct turn *turns; /* by value, ascending */
+	uint32_t turns_n;
+	uint32_t at;   /* next turn */
+	uint64_t *set; /* of the values before it */
+};
+
+static int
+compare_turn(const void *a, const void *b)
+{
+	const struct turn *p = a, *q = b;
+
+	return (p->value > q->value) - (p->value < q->value);
+}
+
+/* field: a part of an address, or PORT. False on failure. */
+static bool
+sweep_begin(struct sweep *sweep, const struct sets_table *t, bool dst, unsigned int field)
+{
+	const struct ms_rows *rows = t->rows;
+
+	*sweep = (struct sweep){
+		.turns = ms_arena_get(t->arena, 2 * (size_t)rows->n, sizeof(*sweep->turns)),
+		.set = ms_arena_get(t->arena, t->words, sizeof(*sweep->set))};
+	if (sweep->turns == NULL || sweep->set == NULL)
 		return false;
-	set_clear(t, open);
-	for (uint32_t i = 0; i < t->rows->n; i++)
-		if (((dst ? t->rows->row[i].dst_mask : t->rows->row[i].src_mask) >> shift &
-			    UINT8_MAX) == 0)
-			ms_set_bit(open, i);
-	for (uint32_t value = 0; value < MS_BYTES; value++)
-		memcpy(sets + (size_t)value * t->words, open, t->words * sizeof(*sets));
-	for (uint32_t i = 0; i < t->rows->n; i++) {
-		const struct ms_row *row = &t->rows->row[i];
-		uint32_t mask = (dst ? row->dst_mask : row->src_mask) >> shift & UINT8_MAX;
-		uint32_t first = (dst ? row->dst : row->src) >> shift & UINT8_MAX;
+	set_clear(t, sweep->set);
+	for (uint32_t i = 0; i < rows->n; i++) {
+		struct span span = field < PORT ? span_of_part(&rows->row[i], dst, field)
+		                                : span_of_port(&rows->row[i], dst);
 
-		for (uint32_t value = first; mask != 0 && value <= (first | (mask ^ UINT8_MAX));
-			value++)
-			ms_set_bit(sets + (size_t)value * t->words, i);
+		if (span.first == 0)
+			ms_set_bit(sweep->set, i);
+		else
+			sweep->turns[sweep->turns_n++] =
+				(struct turn){.value = (uint16_t)span.first, .row = (uint16_t)i};
+		if (span.last < UINT16_MAX)
+			sweep->turns[sweep->turns_n++] = (struct turn){
+				.value = (uint16_t)(span.last + 1), .row = (uint16_t)i};
 	}
-	for (uint32_t value = 0; value < MS_BYTES; value++)
-		if (!cell_of(t, sets + (size_t)value * t->words, &cells[value]))
-			return false;
+	qsort(sweep->turns, sweep->turns_n, sizeof(*sweep->turns), compare_turn);
 	return true;
 }
 
-static int
-compare_end(const void *a, const void *b)
-{
-	uint32_t p = *(const uint32_t *)a, q = *(const uint32_t *)b;
-
-	return (p > q) - (p < q);
-}
-
-/* Where the sets of a port change: the first value of each interval, ascending, not 0. */
-static uint32_t
-port_starts(const struct sets_table *t, bool dst, uint32_t *starts)
-{
-	uint32_t n = 0, kept = 0;
-
-	for (uint32_t i = 0; i < t->rows->n; i++) {
-		const struct ms_row *row = &t->rows->row[i];
-		uint32_t first = dst ? row->dport : row->sport;
-		uint32_t behind = first + (dst ? row->dport_span : row->sport_span) + 1u;
-
-		if (first != 0)
-			starts[n++] = first;
-		if (behind <= UINT16_MAX)
-			starts[n++] = behind;
-	}
-	qsort(starts, n, sizeof(*starts), compare_end);
-	for (uint32_t i = 0; i < n; i++)
-		if (kept == 0 || starts[i] != starts[kept - 1])
-			starts[kept++] = starts[i];
-	return kept;
-}
-
-/* The cell of all ports from this one on to the next start. */
+/* The cell of this value, at which there is a turn, or of 0. False on failure. */
 static bool
-port_cell(struct sets_table *t, bool dst, uint32_t port, uint64_t *set, uint16_t *cell)
+sweep_cell(struct sweep *sweep, struct sets_table *t, uint32_t value, uint16_t *cell)
 {
-	set_clear(t, set);
-	for (uint32_t i = 0; i < t->rows->n; i++) {
-		const struct ms_row *row = &t->rows->row[i];
+	for (; sweep->at < sweep->turns_n && sweep->turns[sweep->at].value == value; sweep->at++) {
+		uint32_t row = sweep->turns[sweep->at].row;
 
-		if ((uint16_t)(port - (dst ? row->dport : row->sport)) <=
-			(dst ? row->dport_span : row->sport_span))
-			ms_set_bit(set, i);
+		sweep->set[row / 64] ^= UINT64_C(1) << row % 64;
 	}
-	return cell_of(t, set, cell);
+	return cell_of(t, sweep->set, cell);
 }
 
-/* The pages of a port, those that are alike but once. */
+static bool
+sweep_turns(const struct sweep *sweep, uint32_t value)
+{
+	return value == 0 || (sweep->at < sweep->turns_n && sweep->turns[sweep->at].value == value);
+}
+
+/* The cells of a part of an address: n of them. */
+static bool
+part_cells(struct sets_table *t, bool dst, unsigned int part, uint16_t *cells, uint32_t n)
+{
+	struct sweep sweep;
+	uint16_t cell = 0;
+
+	if (!sweep_begin(&sweep, t, dst, part))
+		return false;
+	for (uint32_t value = 0; value < n; value++) {
+		if (sweep_turns(&sweep, value) && !sweep_cell(&sweep, t, value, &cell))
+			return false;
+		cells[value] = cell;
+	}
+	return true;
+}
+
+/* The pages of a port: one for each with a turn, and of others those that are alike but once. */
 static bool
 port_cells(struct sets_table *t, bool dst)
 {
-	uint32_t *starts = ms_arena_get(t->arena, 2 * (size_t)t->rows->n, sizeof(*starts));
-	uint64_t *set = ms_arena_get(t->arena, t->words, sizeof(*set));
-	uint16_t *pages = dst ? t->head.dport_pages : t->head.sport_pages, *cells, cell;
-	uint32_t starts_n, most, at = 0, n = 0;
+	uint32_t *pages = dst ? t->head.dport_pages : t->head.sport_pages;
+	uint16_t *cells, *plain;
+	struct sweep sweep;
+	uint32_t most, n = 0;
+	uint16_t cell = 0;
 
-	if (starts == NULL || set == NULL)
+	if (!sweep_begin(&sweep, t, dst, PORT))
 		return false;
-	starts_n = port_starts(t, dst, starts);
-	/* each start is in a page that has no other like it, and the pages between are alike */
-	most = 2 * starts_n + 1 < MS_BYTES ? 2 * starts_n + 1 : MS_BYTES;
-	cells = ms_arena_get(t->arena, ((size_t)most + 1) * MS_BYTES, sizeof(*cells));
-	if (cells == NULL || !port_cell(t, dst, 0, set, &cell))
+	/* one for each turn, one without for what it turns to, and one that is filled in vain */
+	most = 2 * sweep.turns_n + 2 < MS_PAGES ? 2 * sweep.turns_n + 2 : MS_PAGES;
+	cells = ms_arena_get(t->arena, ((size_t)most + 1) * MS_PAGE, sizeof(*cells));
+	plain = ms_arena_zero(t->arena, UINT16_MAX / t->words, sizeof(*plain));
+	if (cells == NULL || plain == NULL)
 		return false;
-	for (uint32_t page = 0; page < MS_BYTES; page++) {
-		uint16_t *to = cells + (size_t)n * MS_BYTES;
-		uint32_t same = 0;
+	for (uint32_t page = 0; page < MS_PAGES; page++) {
+		uint16_t *to = cells + (size_t)n * MS_PAGE;
+		bool turns = false;
 
-		for (uint32_t i = 0; i < MS_BYTES; i++) {
-			uint32_t port = page * MS_BYTES + i;
+		for (uint32_t i = 0; i < MS_PAGE; i++) {
+			uint32_t port = page * MS_PAGE + i;
 
-			if (at < starts_n && starts[at] == port) {
-				if (!port_cell(t, dst, port, set, &cell))
+			if (sweep_turns(&sweep, port)) {
+				if (!sweep_cell(&sweep, t, port, &cell))
 					return false;
-				at++;
+				turns |= i != 0;
 			}
 			to[i] = cell;
 		}
-		while (same < n &&
-			memcmp(cells + (size_t)same * MS_BYTES, to, MS_BYTES * sizeof(*cells)) != 0)
-			same++;
-		n += same == n;
-		pages[page] = (uint16_t)(same * MS_BYTES);
+		if (turns || plain[cell / t->words] == 0) {
+			if (!turns)
+				plain[cell / t->words] = (uint16_t)(n + 1);
+			pages[page] = n++ * MS_PAGE;
+		} else {
+			pages[page] = (plain[cell / t->words] - 1u) * MS_PAGE;
+		}
 	}
 	t->ports[dst] = cells;
-	t->ports_n[dst] = n * MS_BYTES;
+	t->ports_n[dst] = n * MS_PAGE;
 	return true;
 }
 
@@ -184,13 +229,13 @@ static bool
 traits_make(struct sets_table *t)
 {
 	uint64_t *set = ms_arena_get(t->arena, t->words, sizeof(*set));
-	bool named[MS_BYTES] = {false};
+	bool named[UINT8_MAX + 1] = {false};
 	uint32_t kinds = 1, other = 0;
 
 	for (uint32_t i = 0; i < t->rows->n; i++)
 		if ((t->rows->row[i].traits_mask & UINT8_MAX) != 0)
 			named[t->rows->row[i].traits & UINT8_MAX] = true;
-	for (uint32_t proto = 0; proto < MS_BYTES; proto++)
+	for (uint32_t proto = 0; proto < UINT8_MAX + 1; proto++)
 		kinds += named[proto];
 	while (other < UINT8_MAX && named[other])
 		other++;
@@ -198,11 +243,11 @@ traits_make(struct sets_table *t)
 	if (set == NULL || t->traits == NULL || !traits_cells(t, (uint8_t)other, set, t->traits))
 		return false;
 	t->traits_n = MS_HAS_SETS;
-	for (uint32_t proto = 0; proto < MS_BYTES; proto++)
+	for (uint32_t proto = 0; proto < UINT8_MAX + 1; proto++)
 		if (named[proto]) {
 			if (!traits_cells(t, (uint8_t)proto, set, t->traits + t->traits_n))
 				return false;
-			t->head.protos[proto] = (uint16_t)t->traits_n;
+			t->head.protos[proto] = t->traits_n;
 			t->traits_n += MS_HAS_SETS;
 		}
 	return true;
@@ -211,10 +256,14 @@ traits_make(struct sets_table *t)
 static bool
 sets_fill(struct sets_table *t)
 {
-	for (unsigned int i = 0; i < 4; i++)
-		if (!byte_cells(t, t->head.src[i], false, 8 * i) ||
-			!byte_cells(t, t->head.dst[i], true, 8 * i))
+	for (unsigned int dst = 0; dst < 2; dst++) {
+		struct ms_parts *parts = dst ? &t->head.dst : &t->head.src;
+
+		if (!part_cells(t, dst, 0, parts->low, RTE_DIM(parts->low)) ||
+			!part_cells(t, dst, 1, parts->middle, RTE_DIM(parts->middle)) ||
+			!part_cells(t, dst, 2, parts->high, RTE_DIM(parts->high)))
 			return false;
+	}
 	return port_cells(t, false) && port_cells(t, true) && traits_make(t);
 }
 
@@ -228,18 +277,29 @@ reserve(size_t *end, size_t size, size_t align)
 	return (uint32_t)at;
 }
 
+/* Sets cells aside, for those who count from their first one. Returns their offset. */
+static uint32_t
+reserve_cells(size_t *end, uint32_t cells_n, uint32_t *from, uint32_t from_n)
+{
+	uint32_t at = reserve(end, cells_n * sizeof(uint16_t), MS_TABLE_ALIGN);
+
+	for (uint32_t i = 0; i < from_n; i++)
+		from[i] += at / (uint32_t)sizeof(uint16_t);
+	return at;
+}
+
 /* Where everything stands in the table. Returns its size. */
 static size_t
 table_layout(struct sets_table *t)
 {
-	size_t end = sizeof(t->head);
+	struct ms_table_sets *head = &t->head;
+	size_t end = sizeof(*head);
 
-	t->head.sets =
-		reserve(&end, (size_t)t->sets.n * t->words * sizeof(uint64_t), MS_TABLE_ALIGN);
-	t->head.sport = reserve(&end, t->ports_n[0] * sizeof(uint16_t), MS_TABLE_ALIGN);
-	t->head.dport = reserve(&end, t->ports_n[1] * sizeof(uint16_t), MS_TABLE_ALIGN);
-	t->head.traits = reserve(&end, t->traits_n * sizeof(uint16_t), MS_TABLE_ALIGN);
-	t->head.results = reserve(&end, ((size_t)t->rows->n + 1) * sizeof(struct ms_result),
+	head->sets = reserve(&end, (size_t)t->sets.n * t->words * sizeof(uint64_t), MS_TABLE_ALIGN);
+	t->ports_at[0] = reserve_cells(&end, t->ports_n[0], head->sport_pages, MS_PAGES);
+	t->ports_at[1] = reserve_cells(&end, t->ports_n[1], head->dport_pages, MS_PAGES);
+	t->traits_at = reserve_cells(&end, t->traits_n, head->protos, UINT8_MAX + 1);
+	head->results = reserve(&end, ((size_t)t->rows->n + 1) * sizeof(struct ms_result),
 		sizeof(struct ms_result));
 	return end;
 }
@@ -257,9 +317,9 @@ image_sets(struct ms_image *image, const struct sets_table *t, size_t size,
 		return false;
 	memcpy(bytes, &t->head, sizeof(t->head));
 	memcpy(bytes + t->head.sets, t->sets.bits, (size_t)t->sets.n * t->words * sizeof(uint64_t));
-	memcpy(bytes + t->head.sport, t->ports[0], t->ports_n[0] * sizeof(uint16_t));
-	memcpy(bytes + t->head.dport, t->ports[1], t->ports_n[1] * sizeof(uint16_t));
-	memcpy(bytes + t->head.traits, t->traits, t->traits_n * sizeof(uint16_t));
+	memcpy(bytes + t->ports_at[0], t->ports[0], t->ports_n[0] * sizeof(uint16_t));
+	memcpy(bytes + t->ports_at[1], t->ports[1], t->ports_n[1] * sizeof(uint16_t));
+	memcpy(bytes + t->traits_at, t->traits, t->traits_n * sizeof(uint16_t));
 	to = (struct ms_result *)(bytes + t->head.results);
 	for (uint32_t i = 0; i < rows->n; i++)
 		to[i] = results[rows->row[i].rank];

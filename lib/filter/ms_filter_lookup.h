@@ -18,7 +18,7 @@
  *
  * IPv4 in one filter, the usual case, needs none of this: 8 or 16 rules stand side by side, field
  * by field, and all are compared with a key at once; the first that matches decides. Some hundred
- * rules are a few words of bits, and each byte of the key leads to the set of those that it suits.
+ * rules are a few words of bits, and each part of the key leads to the set of those that it suits.
  * For a few rules, and for many, bits of the key lead down a tree to a block of 16, in up to three
  * trees, and the first of what they find decides.
  */
@@ -243,34 +243,46 @@ struct ms_trees {
 	uint32_t reserved[5];
 };
 
-#define MS_BYTES    256
 #define MS_HAS_SETS 32 /* what a key can have */
+
+/* An address in parts: 11 bits, 11 bits and the upper 10. Cells for all values of each. */
+#define MS_PART_BITS 11
+#define MS_PART_MASK ((1u << MS_PART_BITS) - 1)
+struct ms_parts {
+	uint16_t low[1u << MS_PART_BITS];
+	uint16_t middle[1u << MS_PART_BITS];
+	uint16_t high[1u << (32 - 2 * MS_PART_BITS)];
+};
+
+/* Ports in pages of so many. */
+#define MS_PAGE_BITS 6
+#define MS_PAGE      (1u << MS_PAGE_BITS)
+#define MS_PAGES     ((UINT16_MAX + 1u) / MS_PAGE)
 
 /*
  * MS_TABLE_V4_SETS_2 to _8. A set has a bit for each rule, in so many words as the kind says, and
- * cells say where it begins, in words from `sets`. Each byte of an address leads to the set of the
- * rules that it suits, since an address is in a prefix if each of its bytes is; each port, by the
- * page of cells of its upper byte, to such a set; and protocol and what the key has, to those that
+ * cells say where it begins, in words from `sets`. Each part of an address leads to the set of the
+ * rules that it suits, since an address is in a prefix if each of its parts is; each port, by the
+ * page of cells that it is in, to such a set; and protocol and what the key has, to those that
  * suit the protocol and need no more than is there. So a missing field needs no care: whatever its
  * value is taken for, that last set has none of the rules that want it. The first rule that is in
  * all sets decides. Behind the last rule stands one that is in all sets: it has the result of none.
  */
 struct ms_table_sets {
-	uint32_t sport; /* offsets from the table, uint16_t: cells of ports */
-	uint32_t dport;
-	uint32_t traits;  /* uint16_t: MS_HAS_SETS cells for each kind of protocols */
-	uint32_t sets;    /* uint64_t, at a multiple of 64 */
-	uint32_t results; /* by bit */
-	uint32_t reserved[11];
-	uint16_t src[4][MS_BYTES]; /* cells by byte, the lowest first */
-	uint16_t dst[4][MS_BYTES];
-	uint16_t protos[MS_BYTES];      /* where a protocol's cells begin in traits */
-	uint16_t sport_pages[MS_BYTES]; /* where pages begin in sport */
-	uint16_t dport_pages[MS_BYTES];
+	uint32_t sets;    /* offset from the table, uint64_t, at a multiple of 64 */
+	uint32_t results; /* offset, by bit */
+	uint32_t reserved[14];
+	struct ms_parts src;
+	struct ms_parts dst;
+	/* where the cells of a page of ports begin, and the MS_HAS_SETS of a kind of protocols:
+	 * in cells from the table */
+	uint32_t sport_pages[MS_PAGES];
+	uint32_t dport_pages[MS_PAGES];
+	uint32_t protos[UINT8_MAX + 1];
 };
 static_assert(sizeof(struct ms_table_sets) % 64 == 0, "sets begin on a cache line");
 
-#define MS_SETS_FIELDS 11 /* sets that a key leads to */
+#define MS_SETS_FIELDS 9 /* sets that a key leads to */
 
 /* What a lookup finds. */
 struct ms_found {
@@ -663,22 +675,24 @@ ms_tree_lookup(const uint8_t *table, const struct ms_key *key)
 	return (const struct ms_result *)(table + t->results) + least;
 }
 
-/* Where the sets begin that a key leads to, in words. On big-endian machines bytes lie elsewhere.
- */
+/* Where the sets begin that a key leads to, in words. */
 static inline void
-ms_sets_cells(const struct ms_table_sets *t, const uint16_t *sport, const uint16_t *dport,
-	const uint16_t *traits, const struct ms_key *key, size_t cells[MS_SETS_FIELDS])
+ms_sets_cells(const struct ms_table_sets *t, const struct ms_key *key, size_t cells[MS_SETS_FIELDS])
 {
-	const uint8_t *src = (const uint8_t *)&key->src.lo, *dst = (const uint8_t *)&key->dst.lo;
-	const uint8_t *ports = (const uint8_t *)&key->sport;
+	const uint16_t *all = (const uint16_t *)t;
+	/* in the width of an address, which spares steps */
+	size_t src = (uint32_t)key->src.lo, dst = (uint32_t)key->dst.lo;
+	size_t sport = key->sport, dport = key->dport;
 
-	for (unsigned int i = 0; i < 4; i++) {
-		cells[i] = t->src[i][src[i]];
-		cells[4 + i] = t->dst[i][dst[i]];
-	}
-	cells[8] = sport[(size_t)t->sport_pages[ports[1]] + ports[0]];
-	cells[9] = dport[(size_t)t->dport_pages[ports[3]] + ports[2]];
-	cells[10] = traits[(size_t)t->protos[key->proto] + key->has % MS_HAS_SETS];
+	cells[0] = t->src.low[src & MS_PART_MASK];
+	cells[1] = t->src.middle[src >> MS_PART_BITS & MS_PART_MASK];
+	cells[2] = t->src.high[src >> 2 * MS_PART_BITS];
+	cells[3] = t->dst.low[dst & MS_PART_MASK];
+	cells[4] = t->dst.middle[dst >> MS_PART_BITS & MS_PART_MASK];
+	cells[5] = t->dst.high[dst >> 2 * MS_PART_BITS];
+	cells[6] = all[t->sport_pages[sport / MS_PAGE] + sport % MS_PAGE];
+	cells[7] = all[t->dport_pages[dport / MS_PAGE] + dport % MS_PAGE];
+	cells[8] = all[t->protos[key->proto] + (size_t)key->has % MS_HAS_SETS];
 }
 
 /* The result of the first rule of a table of sets that matches. */
@@ -690,8 +704,7 @@ ms_sets_lookup(const uint8_t *table, const struct ms_key *key)
 	const struct ms_result *results = (const struct ms_result *)(table + t->results);
 	size_t cells[MS_SETS_FIELDS];
 
-	ms_sets_cells(t, (const uint16_t *)(table + t->sport), (const uint16_t *)(table + t->dport),
-		(const uint16_t *)(table + t->traits), key, cells);
+	ms_sets_cells(t, key, cells);
 	for (uint32_t i = 0;; i++) { /* there is one in all */
 		uint64_t all = UINT64_MAX;
 

@@ -505,6 +505,107 @@ test_tables_of_all_sizes(void **state)
 	check_many(2500, MS_LAYOUT_AUTO, MS_FAMILY_V4);
 }
 
+/* Does a rule take a key? For rules of IPv4 and TCP. */
+static bool
+rule_takes(const struct ms_rule *rule, const struct ms_key *key)
+{
+	const struct ms_prefix *src = &rule->src, *dst = &rule->dst;
+
+	return (uint32_t)(key->src.lo ^ src->ip.lo) >> (32 - src->length) == 0 &&
+	       (uint32_t)(key->dst.lo ^ dst->ip.lo) >> (32 - dst->length) == 0 &&
+	       key->sport >= rule->sport.from && key->sport <= rule->sport.to &&
+	       key->dport >= rule->dport.from && key->dport <= rule->dport.to;
+}
+
+/* A burst of n keys at the borders of rules, one or none beyond, against rules one by one. */
+static void
+check_borders(const struct compiled *c, enum ms_filter_code code, const struct ms_rule *rules,
+	uint32_t rules_n, uint16_t n)
+{
+	ms_counter *counts = calloc(c->leaves.leaves_n, sizeof(*counts));
+	struct ms_packet packets[MS_BURST] = {0};
+
+	assert_non_null(counts);
+	for (uint32_t i = 0; i < n; i++) {
+		const struct ms_rule *rule = &rules[(i * 37 + n) % rules_n];
+		struct ms_packet *p = &packets[i];
+		bool beyond = i % 5 == 0;
+
+		p->key = (struct ms_key){
+			.family = MS_FAMILY_V4, .has = ALL, .proto = TCP, .src = rule->src.ip};
+		p->key.src.lo += i % 2 ? 0 : (UINT64_C(1) << (32 - rule->src.length)) - 1;
+		p->key.dst.lo = rule->dst.ip.lo +
+		                (i % 3 ? 0 : (UINT64_C(1) << (32 - rule->dst.length)) - 1);
+		p->key.sport =
+			(uint16_t)(i % 4 < 2 ? rule->sport.from - beyond : rule->sport.to + beyond);
+		p->key.dport = (uint16_t)(i % 8 < 4 ? rule->dport.from : rule->dport.to);
+		p->key.dst.lo = (uint32_t)(p->key.dst.lo + (i % 7 == 0));
+		p->direction = INGRESS;
+		p->policy = (uint32_t)(c->offset >> 6);
+	}
+	ms_filter_burst_code(code)(c->blob.base, packets, n, counts);
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t first = 0;
+
+		while (first < rules_n && !rule_takes(&rules[first], &packets[i].key))
+			first++;
+		assert_int_equal(
+			packets[i].outputs, first < rules_n && rules[first].accept ? ARCHIVE : 0);
+		assert_int_equal(packets[i].fate, first == rules_n      ? MS_FATE_FILTER_DEFAULT
+						  : rules[first].accept ? MS_FATE_NONE
+									: MS_FATE_FILTER_REJECT);
+	}
+	free(counts);
+}
+
+/* Sets have an address in three parts and ports in pages: rules that begin and end there. */
+static void
+test_borders_of_sets(void **state)
+{
+	static const uint32_t sizes[] = {33, 127, 128, 255, 256, 511};
+	static const uint8_t lengths[] = {1, 9, 10, 11, 20, 21, 22, 31, 32};
+	struct ms_rule rules[511];
+
+	(void)state;
+	for (uint32_t i = 0; i < 511; i++) {
+		struct ms_rule *rule = &rules[i];
+		uint8_t src = lengths[i % 9], dst = lengths[i / 9 % 9];
+		uint32_t high = (i % 3 << 22) * 511 + (i % 5 << 11) + i % 2;
+		uint16_t page = (uint16_t)(i * 131 % 1024 * 64);
+
+		*rule = (struct ms_rule){.number = (uint16_t)(i + 1),
+			.direction = INGRESS,
+			.accept = i % 3 != 0,
+			.protocol = TCP,
+			.src = {.family = MS_FAMILY_V4,
+				.length = src,
+				.ip.lo = high >> (32 - src) << (32 - src)},
+			.dst = {.family = MS_FAMILY_V4,
+				.length = dst,
+				.ip.lo = ~high >> (32 - dst) << (32 - dst)},
+			.sport = PORTS(page, (uint16_t)(page + 63)),
+			.dport = PORTS((uint16_t)(page + i % 2 * 63), UINT16_MAX)};
+	}
+	for (unsigned int i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		const struct ms_filter filter = {.rules = rules, .rules_n = sizes[i]};
+		const struct ms_filter_policy policy = {
+			.session = &filter, .routes = &to_archive, .routes_n = 1};
+		const struct ms_policy *compiled;
+		struct compiled c;
+		uint32_t kind;
+
+		compile(&c, &policy, MS_LAYOUT_AUTO);
+		compiled = ms_policy_at(c.blob.base, (uint32_t)(c.offset >> 6));
+		kind = ms_policy_table(compiled, INGRESS, MS_FAMILY_V4) & MS_TABLE_KIND;
+		assert_int_equal(kind, MS_TABLE_V4_SETS_2 + (sizes[i] > 127) + (sizes[i] > 255));
+		for (unsigned int code = MS_FILTER_PLAIN; code < MS_FILTER_CODES; code++)
+			for (uint16_t n = 1; ms_filter_burst_code(code) != NULL && n <= MS_BURST;
+				n++)
+				check_borders(&c, code, rules, sizes[i], n);
+		compiled_free(&c);
+	}
+}
+
 static void
 test_hits(void **state)
 {
@@ -932,6 +1033,7 @@ main(void)
 		cmocka_unit_test(test_amazon_dns),
 		cmocka_unit_test(test_routes),
 		cmocka_unit_test(test_tables_of_all_sizes),
+		cmocka_unit_test(test_borders_of_sets),
 		cmocka_unit_test(test_hits),
 		cmocka_unit_test(test_typical_policy_is_small),
 		cmocka_unit_test(test_policies_share_a_blob),
