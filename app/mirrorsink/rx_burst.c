@@ -455,6 +455,7 @@ rx_main(void *arg)
 	ms_idle_begin(&rx->idle);
 	rte_rcu_qsbr_thread_register(qsbr, rx->reader);
 	rte_rcu_qsbr_thread_online(qsbr, rx->reader);
+	look_after(rx, flushed);
 	while (atomic_load_explicit(rx->stage, memory_order_relaxed) == SINK_RUN) {
 		unsigned int n = poll_queues(rx);
 

@@ -47,6 +47,7 @@ worker_main(void *arg)
 	int stage;
 
 	ms_idle_begin(&worker->idle);
+	ms_lane_flush(worker->lane, ms_timestamp_utc(worker->clock, flushed));
 	do {
 		/* read before the rings: at SINK_END nothing follows what is seen in them now */
 		stage = atomic_load_explicit(worker->stage, memory_order_acquire);

@@ -307,12 +307,18 @@ static void
 rotate_by_time(struct ms_capfile *file, uint64_t now)
 {
 	struct ms_capfile_stream *stream = file->stream;
+	uint64_t since = now;
 
-	if (file->rotate_aligned)
+	if (file->rotate_aligned) {
 		now = period(file);
-	if (stream->started == 0 || !ms_capfile_has_frames(file))
+		/* a file that was not there yet may have frames of before a period's end */
+		since = file->period != 0 ? file->period : now;
+	}
+	if (!ms_capfile_has_frames(file))
 		stream->started = now;
-	else if (now - stream->started >= (file->rotate_aligned ? 1 : file->rotate_ns))
+	else if (stream->started == 0)
+		stream->started = since;
+	if (now - stream->started >= (file->rotate_aligned ? 1 : file->rotate_ns))
 		ms_capfile_finish(file, false);
 }
 
@@ -352,4 +358,6 @@ ms_capfile_flush(struct ms_capfile *file, uint64_t now)
 		flush_stream(file, now);
 	}
 	file->stream = current;
+	if (file->rotate_aligned)
+		file->period = period(file);
 }

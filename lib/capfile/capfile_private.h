@@ -173,10 +173,10 @@ struct ms_capfile_stream {
 	bool abandoned;       /* MS_CAPFILE_STATISTICS: the file is broken, and needs none */
 	uint64_t handed_over; /* bytes of this file that were, and its frames */
 	uint64_t frames;
-	uint64_t dropped;    /* while this file was the current one */
-	uint64_t started;    /* when, or aligned: in which period, ms_capfile_flush() first saw this
-	                      * file; 0: not yet */
-	uint64_t buffers;    /* handed over in all */
+	uint64_t dropped; /* while this file was the current one */
+	uint64_t started; /* when ms_capfile_flush() first saw this file, or aligned: the period in
+	                   * which its first frame can have come; 0: not yet */
+	uint64_t buffers; /* handed over in all */
 	uint64_t flush_seen; /* when ms_capfile_flush() first saw that number, and which */
 	uint64_t flush_count;
 	uint64_t used; /* by session: when it last was, in turns of file->uses */
@@ -277,6 +277,7 @@ struct ms_capfile {
 	uint64_t rotate_packets;
 	uint64_t rotate_ns;
 	bool rotate_aligned;
+	uint64_t period; /* aligned: that of the last ms_capfile_flush(); 0: none yet */
 	uint64_t min_free;
 	bool cached;
 	bool sha256;

@@ -147,8 +147,8 @@ ms_capfile_burst(struct ms_capfile *file, const struct ms_frame *frames, uint16_
 
 /*
  * Hands a partly filled buffer to the writer if it has waited for nearly 100 ms (a regular file: a
- * second), unless the writer is behind anyway; called about once every 10 ms. now: nanoseconds, any
- * monotonic origin. Owner.
+ * second), unless the writer is behind anyway; called about once every 10 ms, and before the first
+ * burst. now: nanoseconds, any monotonic origin. Owner.
  */
 void ms_capfile_flush(struct ms_capfile *file, uint64_t now);
 

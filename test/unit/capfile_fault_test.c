@@ -333,6 +333,62 @@ test_finished(void **state)
 	assert_int_equal(store_check(store, &ledger, true), N);
 }
 
+static uint64_t
+period_of_clock(uint64_t ns)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	return ((uint64_t)t.tv_sec * 1000 * MS + (uint64_t)t.tv_nsec) / ns;
+}
+
+static void
+await_next_period(uint64_t ns)
+{
+	uint64_t now = period_of_clock(ns);
+
+	while (period_of_clock(ns) == now)
+		usleep(1000);
+}
+
+/*
+ * Aligned to the clock: a file that begins and gets frames between two looks at the clock, with the
+ * end of a period in between, ends with that period.
+ */
+static void
+test_aligned(void **state)
+{
+	enum { FIRST = 30, BEFORE = 10, AFTER = 20 };
+	const uint64_t period = 100 * MS;
+	struct ms_capfile_options options = small;
+	bool within = false;
+
+	options.rotate_ns = period;
+	options.rotate_aligned = true;
+	options.rotate_packets = FIRST;
+	while (!within) { /* unless the machine is slow */
+		struct store *store = store_new();
+		struct ms_output_ledger ledger = {0};
+		struct ms_capfile *file = store_create(store, options, &ledger);
+		uint64_t i = 0, first;
+
+		await_next_period(period);
+		first = period_of_clock(period);
+		ms_capfile_flush(file, 1);
+		offer(file, &i, FIRST + BEFORE, 1);
+		within = period_of_clock(period) == first;
+		await_next_period(period);
+		ms_capfile_flush(file, 2);
+		offer(file, &i, AFTER, 1);
+		assert_int_equal(ms_capfile_close(file), 0);
+		if (within) {
+			assert_int_equal(store->opened, 3);
+			assert_int_equal(store->files[1].end.frames, BEFORE);
+		}
+		assert_int_equal(store_check(store, &ledger, false), FIRST + BEFORE + AFTER);
+	}
+}
+
 /* One write of so many fails: what was before is kept, and the next file begins. */
 static void
 write_faults(int init_error, unsigned int every)
@@ -595,6 +651,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_finished),
+		cmocka_unit_test(test_aligned),
 		cmocka_unit_test(test_write_fails),
 		cmocka_unit_test(test_ring_breaks),
 		cmocka_unit_test(test_sync_fails),
