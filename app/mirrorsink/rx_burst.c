@@ -5,8 +5,6 @@
  */
 #include "sink.h"
 
-#include <string.h>
-
 #include <rte_cycles.h>
 #include <rte_ethdev.h>
 #include <rte_pause.h>
@@ -24,6 +22,7 @@
 /* What a burst comes to, on the stack of rx_burst(). */
 struct outcome {
 	struct rte_mbuf *free[MS_BURST];    /* mbufs that are done with */
+	bool all;                           /* are: the whole burst, and none stands in free */
 	struct rte_mbuf *foreign[MS_BURST]; /* no mirror traffic, and there is an exception port */
 	bool excepts;                       /* there is one */
 	uint16_t free_n;
@@ -166,16 +165,14 @@ close_up(struct ms_recalled *burst, uint64_t set)
 	return n;
 }
 
-/* Ends a set of packets whose flows count them in the outputs. */
+/* Ends a set of packets, of all in the burst, whose flows count them in the outputs. */
 static inline void
-count(struct sink_rx *rx, struct rte_mbuf *const *mbufs, uint64_t set, struct outcome *out)
+count(struct sink_rx *rx, struct rte_mbuf *const *mbufs, uint64_t set, uint64_t all,
+	struct outcome *out)
 {
-	uint16_t n = (uint16_t)__builtin_popcountll(set);
-
-	ms_count_add(&rx->ledger.fates[MS_FATE_DELIVERED], n);
-	if (likely((set & (set + 1)) == 0)) {
-		memcpy(&out->free[out->free_n], mbufs, n * sizeof(*mbufs)); /* the first n */
-		out->free_n += n;
+	ms_count_add(&rx->ledger.fates[MS_FATE_DELIVERED], (uint64_t)__builtin_popcountll(set));
+	if (likely(set == all)) {
+		out->all = true;
 		return;
 	}
 	for (; set != 0; set &= set - 1)
@@ -195,7 +192,7 @@ settle(struct sink_rx *rx, struct rte_mbuf **mbufs, uint16_t n, uint64_t unknown
 	reject(rx, mbufs, out);
 	gone |= rx->burst.rejected;
 	if (rx->counts) {
-		count(rx, mbufs, all & ~unknown & ~gone, out);
+		count(rx, mbufs, all & ~unknown & ~gone, all, out);
 		gone |= ~unknown;
 	}
 	out->frames_n = likely(gone == 0) ? n : close_up(&rx->burst, all & ~gone);
@@ -305,16 +302,21 @@ send_foreign(struct sink_rx *rx, const struct sink_queue *queue, struct outcome 
 	ms_count_add(&rx->exception_dropped, unsent);
 }
 
-/* Frees what is done with. */
-static inline void
-release(struct sink_rx *rx, struct outcome *out)
+/* Frees what is done with, of n packets. Returns how many. */
+static inline uint16_t
+release(struct sink_rx *rx, struct rte_mbuf **mbufs, uint16_t n, struct outcome *out)
 {
-	if (out->free_n == 0)
-		return;
+	if (!out->all) {
+		mbufs = out->free;
+		n = out->free_n;
+	}
+	if (n == 0)
+		return 0;
 	if (likely(rx->burst.pool != NULL))
-		rte_mempool_put_bulk(rx->burst.pool, (void *const *)out->free, out->free_n);
+		rte_mempool_put_bulk(rx->burst.pool, (void *const *)mbufs, n);
 	else
-		ms_mbuf_free_bulk(out->free, out->free_n);
+		ms_mbuf_free_bulk(mbufs, n);
+	return n;
 }
 
 static void
@@ -327,6 +329,8 @@ rx_burst(struct sink_rx *rx, const struct sink_queue *queue, struct rte_mbuf **m
 
 	out.excepts = queue->of->peer != NULL;
 	out.free_n = out.foreign_n = out.frames_n = 0;
+	out.all = false;
+	rx->now = tsc;
 	if (rx->dispatch != NULL)
 		ms_dispatch_fetch(rx->dispatch, n);
 	unknown = ms_flow_burst(
@@ -348,8 +352,8 @@ rx_burst(struct sink_rx *rx, const struct sink_queue *queue, struct rte_mbuf **m
 	}
 	if (out.foreign_n > 0)
 		send_foreign(rx, queue, &out);
-	release(rx, &out);
-	ms_stages_end(&rx->stages, MS_STAGE_RELEASE, out.free_n);
+	n = release(rx, mbufs, n, &out);
+	ms_stages_end(&rx->stages, MS_STAGE_RELEASE, n);
 }
 
 /* How many packets may be received now; what is not used goes back with budget_return(). */
@@ -450,7 +454,7 @@ rx_main(void *arg)
 {
 	struct sink_rx *rx = arg;
 	struct rte_rcu_qsbr *qsbr = rx->rules->qsbr;
-	uint64_t flushed = rte_rdtsc(), now;
+	uint64_t flushed = rte_rdtsc();
 
 	ms_idle_begin(&rx->idle);
 	rte_rcu_qsbr_thread_register(qsbr, rx->reader);
@@ -460,18 +464,19 @@ rx_main(void *arg)
 		unsigned int n = poll_queues(rx);
 
 		/* so that counters are exact when nothing comes, and the last ruleset can go */
-		if (n == 0)
+		if (n == 0) {
 			ms_flow_settle(rx->flows);
+			rx->now = rte_rdtsc();
+		}
 		rte_rcu_qsbr_quiescent(qsbr, rx->reader);
 		ms_count_add(&rx->rounds, 1);
 		for (uint16_t i = 0; i < rx->returns_n; i++)
 			n += carry_back(rx, &rx->returns[i]);
 		if (rx->dispatch != NULL)
 			reclaim(rx);
-		now = rte_rdtsc();
-		if (now - flushed >= rx->flush_ticks) {
-			look_after(rx, now);
-			flushed = now;
+		if (rx->now - flushed >= rx->flush_ticks) {
+			look_after(rx, rx->now);
+			flushed = rx->now;
 		}
 		ms_idle_round(&rx->idle, n);
 	}

@@ -166,6 +166,7 @@ struct sink_rx {
 	/* rx: rw */
 	alignas(64) struct ms_packet packets[MS_BURST];
 	struct ms_recalled burst;
+	uint64_t now; /* TSC: of the last burst, or of when none came */
 
 	alignas(64) struct ms_idle idle; /* says itself who does what */
 };

@@ -194,7 +194,8 @@ ms_flow_burst(struct ms_flow_table *table, uint32_t serial, struct rte_mbuf *con
 	table->leaf_hits = leaf_hits;
 	out->rejected = out->bytes = 0;
 	out->pool = NULL;
-	return table->recall(table, serial, mbufs, n, ms_timestamp_utc(table->clock, tsc), out);
+	return table->recall(table, serial, mbufs, n,
+		table->frames ? ms_timestamp_utc(table->clock, tsc) : 0, out);
 }
 
 /* Is a flow of the ruleset in this place? */

@@ -60,7 +60,7 @@ struct flow_leaves {
 #define TALLY_LISTED (UINT64_C(1) << 63) /* the flow stands in table->listed */
 #define TALLY_PACKET (UINT64_C(1) << 40) /* one packet; below, bytes as UDP headers tell them */
 
-/* Does what ms_flow_burst() says, for the part that takes time. utc: of the burst. */
+/* Does what ms_flow_burst() says, for the part that takes time. utc: of the burst, for frames. */
 typedef uint64_t flow_recall(struct ms_flow_table *table, uint32_t serial,
 	struct rte_mbuf *const *mbufs, uint16_t n, uint64_t utc, struct ms_recalled *out);
 
