@@ -47,7 +47,17 @@ drop_reason(int error)
 	}
 }
 
-/* A file has failed, the first time. */
+/* Cuts a file that has failed to what is good of it, once the kernel has none of its buffers. */
+static void
+cut_back(struct ms_capfile *file, struct ms_capfile_file *f)
+{
+	if (f->error == 0 || f->flying > 0 || f->fd < 0 || f->cut)
+		return;
+	f->cut = true; /* if it fails there is nothing left to try */
+	ms_capfile_file_cut(file, f);
+}
+
+/* A file has failed, the first time. Who learns of it can read the file, if it can be cut now. */
 static void
 fail(struct ms_capfile *file, struct ms_capfile_file *f, int error)
 {
@@ -55,6 +65,7 @@ fail(struct ms_capfile *file, struct ms_capfile_file *f, int error)
 	bool more = file->ops != NULL && file->ops->open != NULL && (f->regular || f->fd < 0);
 
 	f->error = error;
+	cut_back(file, f);
 	if (file->error == 0)
 		file->error = error;
 	if (reason == MS_DROP_DISK_FULL)
@@ -183,10 +194,7 @@ retire(struct ms_capfile *file, struct ms_capfile_file *f)
 			return false;
 		}
 	}
-	if (f->error != 0 && f->flying == 0 && f->fd >= 0 && !f->cut) {
-		f->cut = true; /* if it fails there is nothing left to try */
-		ms_capfile_file_cut(file, f);
-	}
+	cut_back(file, f);
 	return true;
 }
 
