@@ -27,6 +27,7 @@ import near
 ROUNDS = int(os.environ.get("ROUNDS", "9"))
 SECONDS = int(os.environ.get("SECONDS_EACH", "2"))
 QUICK = bool(os.environ.get("QUICK"))  # small sizes: see that it runs, whatever comes out
+MPPS = ("Mpps", 1e6)
 PATIENCE = 60  # seconds that a program may take to start or to end
 
 

@@ -23,7 +23,6 @@ import subprocess
 import bench
 import turns
 
-MPPS = ("Mpps", 1e6)
 SHARED_MEMORY = "/dev/shm"
 RECORD = 402  # bytes of a frame of the trace imix in a pcapng, on average
 MOST = 5 << 30
@@ -109,7 +108,7 @@ def export_dumpcap(place):
             lambda path: written(bench.sink(place, "imix", ["-W", "0", "-w", path, *stop]))
         ),
         lambda: to_memory(lambda path: bench.dumpcap(place, "imix", path)),
-        MPPS,
+        bench.MPPS,
         "dpdk-dumpcap",
         5,
         kind=bench.Calm,

@@ -50,7 +50,6 @@ SLICES = 3 if bench.QUICK else 10 * bench.SECONDS
 LEFT_ALONE = 0.25  # of all slices: so many are
 IDLE_SECONDS = max(1, bench.SECONDS)
 US = ("us", 1)
-MPPS = ("Mpps", 1e6)
 
 
 class Meter:
@@ -186,7 +185,7 @@ class Loaded:
     def __init__(self, place):
         self.place, self.rate = place, None
         self.bounds = []
-        self.highest = bench.Alone("latency.rate", MPPS, "testpmd io", share=1)
+        self.highest = bench.Alone("latency.rate", bench.MPPS, "testpmd io", share=1)
         self.shares = {share: self.rows_of(share) for share in SHARES}
 
     def rows_of(self, share):
@@ -205,7 +204,7 @@ class Loaded:
             for between in (ours, testpmd):
                 with between(self.place, gauge):
                     rate, bound = near.undisturbed(lambda: highest(gauge))
-                    rates.append(rate / MPPS[1])
+                    rates.append(rate / bench.MPPS[1])
                     self.bounds.append(bound)
                     for share in SHARES if between is ours else COMPARED:
                         trials[share].append([self.trial(gauge, share) for _ in range(SLICES)])

@@ -29,7 +29,6 @@ import near
 TURN = 0.05  # seconds: caches are warm for nearly all of it, and the machine is still the same
 TURNS = 5 * bench.SECONDS  # of each program, from a start on
 STARTS = 1 if bench.QUICK else 3  # in a round
-MPPS = ("Mpps", 1e6)
 
 
 class Player:
@@ -121,4 +120,4 @@ def against_testpmd(place, row, trace, options, target, workers=0):
             bench.check_delivered(bench.summary(place, ours.process.returncode))
         return made
 
-    return Turns(row, [both], MPPS, "testpmd rxonly", target, at_most=False)
+    return Turns(row, [both], bench.MPPS, "testpmd rxonly", target, at_most=False)
