@@ -22,7 +22,7 @@
 /* What a burst comes to, on the stack of rx_burst(). */
 struct outcome {
 	struct rte_mbuf *free[MS_BURST];    /* mbufs that are done with */
-	bool all;                           /* are: the whole burst, and none stands in free */
+	bool all;                           /* of the burst is done with; then free is empty */
 	struct rte_mbuf *foreign[MS_BURST]; /* no mirror traffic, and there is an exception port */
 	bool excepts;                       /* there is one */
 	uint16_t free_n;

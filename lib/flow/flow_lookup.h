@@ -45,7 +45,7 @@ flow_hash(const uint8_t *d)
 	return (uint32_t)_mm_crc32_u64(_mm_crc32_u64(0, ms_load64(d + AT_ADDRESSES)), end);
 #else
 	uint64_t h = ms_load64(d + AT_ADDRESSES) * UINT64_C(0x9e3779b97f4a7c15) +
-	             ((uint64_t)ms_load32(d + AT_PORTS) << 32 | ms_load32(d + 45)) *
+	             ((uint64_t)ms_load32(d + AT_PORTS) << 32 | ms_load32(d + AT_KEY - 1)) *
 	                     UINT64_C(0xbf58476d1ce4e5b9);
 
 	return (uint32_t)(h >> 32);
