@@ -781,7 +781,8 @@ bounds_commands(void **state)
 	char *argv[] = {"sh", "-c",
 		"mkdir run.$$; ls -d run.* 2>/dev/null | wc -l >>log; sleep 0.1; rmdir run.$$",
 		NULL};
-	char *endless[] = {"sleep", "60", NULL};
+	/* in a shell, which the path that is added does not concern */
+	char *endless[] = {"sh", "-c", "exec sleep 60", NULL};
 	struct filestore_commands *commands = commands_of(argv, 3);
 	unsigned int n = 0, most = 0, at_once;
 	char line[64];
@@ -808,7 +809,7 @@ bounds_commands(void **state)
 	for (unsigned int i = 0; i < 1100; i++)
 		filestore_commands_push(commands, "x");
 	assert_int_equal(filestore_commands_work(commands), 1025);
-	assert_string_equal(reported, "output archive: OnRotate: 76 files get no 'sleep', since "
+	assert_string_equal(reported, "output archive: OnRotate: 76 files get no 'sh', since "
 				      "1024 wait for theirs\n");
 	reported[0] = '\0';
 	filestore_commands_free(commands);
