@@ -228,7 +228,7 @@ for job in "${jobs[@]}"; do
 		echo "${green}$job: passed${plain} in $((SECONDS - started)) s${tests:+: $tests}"
 	else
 		failed=$((failed + 1))
-		tail -n 60 "build/ci/$job.log"
+		tail -n 100 "build/ci/$job.log"
 		echo "${red}$job: failed${plain} (status $status; all of it: build/ci/$job.log)"
 	fi
 done

@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""Reads meson's testlog.json and tells what did not pass: the names of the tests that failed, and
-each skip with its reason, those inside cmocka programs included, which meson counts as passed.
+"""Reads meson's testlog.json and tells what did not pass: the tests that failed with the beginning
+and the end of what they said, and each skip with its reason, those inside cmocka programs included,
+which meson counts as passed.
 The last line is `N passed, N failed, N skipped`; the exit status is 1 if any failed or none ran."""
 import json
 import re
 import sys
 
+CMOCKA_PASS = re.compile(r"^\[ (RUN|      OK) ")
 CMOCKA_SKIP = re.compile(r"^\[  SKIPPED \] (?!\d+ test\(s\))(.+)$", re.MULTILINE)
 
 
@@ -14,6 +16,14 @@ def last_line(record):
     """What a skipped test said last; by custom that is why."""
     lines = (record.get("stdout", "") + record.get("stderr", "")).strip().splitlines()
     return lines[-1].strip() if lines else "it gave no reason"
+
+
+def excerpt(output, most=20):
+    """What stands at either end of it, without the cases of a cmocka program that passed."""
+    lines = [line for line in output.splitlines() if not CMOCKA_PASS.match(line)]
+    if len(lines) > 2 * most:
+        lines[most:-most] = [f"... {len(lines) - 2 * most} lines ..."]
+    return "\n".join("    " + line for line in lines)
 
 
 def main(paths):
@@ -26,11 +36,11 @@ def main(paths):
             if result == "SKIP":
                 skipped.append(f"{name}: {last_line(record)}")
                 continue
+            output = record.get("stdout", "") + "\n" + record.get("stderr", "")
             if result in ("OK", "EXPECTEDFAIL"):
                 passed += 1
             else:
-                failed.append(f"{name}: {result.lower()}")
-            output = record.get("stdout", "") + "\n" + record.get("stderr", "")
+                failed.append(f"{name}: {result.lower()}\n{excerpt(output)}")
             # Each stands there twice: when it is met, and in the list at the end.
             skipped += [f"{name}: {case}" for case in sorted(set(CMOCKA_SKIP.findall(output)))]
 
