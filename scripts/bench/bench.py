@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """
 What the suites share: the programs, started on the same source and processors, and rows: two
-measurements in turns (compare, together, and turns.py), or one that has no peer (measure).
+measurements one after the other (compare) or in short turns (Turns), or one that has no peer (measure).
 
 A row is a dict: name; value, its median; unit; baseline, what it is held against, and
 baseline_value, its median; ratio, the median of the ratios of each round; target, which the ratio,
@@ -168,51 +168,6 @@ def end(process, stop=signal.SIGINT):
         return process.wait()
 
 
-def dumpcap(place, trace, path):
-    """Packets a second that dpdk-dumpcap writes to a file, from a testpmd that receives them."""
-    if free_huge_pages() < 256:
-        raise Failed("dpdk-dumpcap needs 256 huge pages, in which it shares memory with testpmd")
-    # The two have to register the same mempool drivers in the same order.
-    linked = subprocess.run(
-        ["ldd", shutil.which("dpdk-testpmd")], capture_output=True, text=True, check=True
-    ).stdout
-    drivers = sorted(re.findall(r"=> (\S*librte_(?:mempool|net|bus)_\S+)", linked))
-    env = dict(os.environ, LD_PRELOAD=" ".join(drivers))
-    command = ["dpdk-testpmd", *eal("", alone=False), place.source(trace), "--", "-i"]
-    command += ["--forward-mode=rxonly", "--nb-cores=1"]
-    log = f"{place.scratch}/primary.log"
-    with open(log, "w", encoding="utf-8") as file, subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=file, stderr=file, text=True, env=env
-    ) as primary:
-        try:
-            wait_for(log, "testpmd> ")
-            primary.stdin.write("start\n")
-            primary.stdin.flush()
-            with subprocess.Popen(
-                ["dpdk-dumpcap", "-i", "0", "-w", path],
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                env=env,
-            ) as capture:
-                time.sleep(1 + SECONDS)
-                capture.send_signal(signal.SIGINT)
-                try:
-                    capture.wait(timeout=10)
-                except subprocess.TimeoutExpired:
-                    capture.kill()
-        finally:
-            primary.kill()
-    told = subprocess.run(
-        ["capinfos", "-T", "-r", "-M", "-c", "-u", path],
-        capture_output=True,
-        text=True,
-        check=False,
-    ).stdout.split()
-    if len(told) < 3 or float(told[-1]) == 0:
-        raise Failed(f"dpdk-dumpcap wrote nothing; see {log}")
-    return int(told[-2]) / float(told[-1])
-
-
 def wait_until(holds, process=None, log=None):
     """Waits until a function returns true; fails if the process ends before, or it takes long."""
     until = time.monotonic() + PATIENCE
@@ -346,28 +301,24 @@ class Row:
         ]
 
 
-class Calm(Row):
+class Turns(Row):
     """
-    A row whose ratio is another one when others on the host take caches and memory away, for minutes:
-    the figures are medians of the third of all pairs that was least disturbed.
+    A row whose two sides take short turns, of which a start of the programs gives the pairs. Where
+    their memory lies, and so what of it a cache keeps, is settled then: turns of one start agree, and
+    the next may be a sixth faster. So a round has several starts, and each of them is one figure: the
+    medians of the third of its pairs that was least disturbed.
     """
 
-    def told(self, columns):
-        chosen = calm(list(zip(columns["value"], columns["baseline_value"])), self.at_most)
-        return super().told(
-            {
-                "value": [pair[0] for pair in chosen],
-                "baseline_value": [pair[1] for pair in chosen],
-                "ratio": [pair[0] / pair[1] for pair in chosen],
-            }
-        )
-
-
-class Together(Calm):
-    """One whose two sides a single program measures in short turns; it gives the pairs."""
+    def __init__(self, name, start, starts, unit, what, target, at_most=False):
+        super().__init__(name, [start], unit, what, target, at_most)
+        self.starts = 1 if QUICK else starts
 
     def take(self):
-        return twice(self.sides[0], self.again)
+        return [self.figures() for _ in range(self.starts)]
+
+    def figures(self):
+        pairs = twice(self.sides[0], self.again)
+        return [statistics.median(side) for side in zip(*calm(pairs, self.at_most))]
 
 
 class Alone(Row):
@@ -397,15 +348,10 @@ def reaches(value, target, at_most):
     return value <= target if at_most else value >= target
 
 
-def compare(name, ours, baseline, unit, what, target, at_most=False, kind=Row):
+def compare(name, ours, baseline, unit, what, target, at_most=False):
     """A row whose two sides are measured one after the other."""
     sides = [lambda: near.undisturbed(ours), lambda: near.undisturbed(baseline)]
-    return kind(name, sides, unit, what, target, at_most)
-
-
-def together(name, both, unit, what, target, at_most=False):
-    """A row whose two sides one program measures in short turns; both gives the pairs."""
-    return Together(name, [both], unit, what, target, at_most)
+    return Row(name, sides, unit, what, target, at_most)
 
 
 def measure(name, ours, unit, target, at_most=True):

@@ -8,7 +8,7 @@ Writing capture files.
     export.disk       bytes a second to a file on the disk of the build folder; baseline: dd past the
                       page cache, as many bytes
     export.dumpcap    frames a second to a file on tmpfs; baseline: dpdk-dumpcap, which writes the
-                      whole packets of the same source
+                      whole packets of the same source, in short turns too
 
 The tmpfs of export.dumpcap is mounted for it, with huge pages: in pages of 4 KiB it takes no more than
 some 2.4 GB/s from one thread, whoever writes. Where that may not be mounted it is /dev/shm.
@@ -18,14 +18,15 @@ import contextlib
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 
 import bench
 import turns
 
 SHARED_MEMORY = "/dev/shm"
-RECORD = 402  # bytes of a frame of the trace imix in a pcapng, on average
-MOST = 5 << 30
+FILES = 5 << 30  # bytes that those of export.dumpcap become, of a start and of both programs
+BEGUN = 16 << 20  # bytes of a file that is being written
 
 
 @contextlib.contextmanager
@@ -43,24 +44,59 @@ def memory(place):
         yield pathlib.Path(SHARED_MEMORY if os.path.isdir(SHARED_MEMORY) else place.scratch)
 
 
-def room():
-    """Bytes that a file in memory may have: half of what is free, and no more than takes long."""
+def warm(path):
+    """Has a virtual machine's host back the memory that files will have: on first use it gives it page
+    by page, more slowly than any of the two programs writes."""
     with open("/proc/meminfo", encoding="utf-8") as file:
-        return min(int(re.search(r"MemAvailable: +(\d+)", file.read()).group(1)) << 9, MOST)
-
-
-def warm(path, size):
-    """Has a virtual machine's host back the memory that a file of this size will have: on first use
-    it gives it page by page, more slowly than any of the two programs writes."""
+        free = int(re.search(r"MemAvailable: +(\d+)", file.read()).group(1)) << 10
+    if free < FILES * 5 // 4:
+        raise bench.Failed(f"files on tmpfs need {FILES * 5 // 4 >> 20} MiB, and {free >> 20} are there")
     chunk = bytes(2 << 20)
     with open(path, "wb", buffering=0) as file:
-        for _ in range(size // len(chunk)):
+        for _ in range(FILES // len(chunk)):
             file.write(chunk)
     path.unlink()
 
 
-def written(summary):
-    return summary["outputs"][0]["written"] / summary["seconds"]
+@contextlib.contextmanager
+def dumpcap(place, trace, path):
+    """dpdk-dumpcap that has begun to write to a file what a testpmd receives: the bytes of it are what
+    it has got."""
+    if bench.free_huge_pages() < 512:
+        raise bench.Failed("dpdk-dumpcap needs 512 huge pages, in which it shares memory with testpmd")
+    # The two have to register the same mempool drivers in the same order.
+    linked = subprocess.run(
+        ["ldd", shutil.which("dpdk-testpmd")], capture_output=True, text=True, check=True
+    ).stdout
+    drivers = sorted(re.findall(r"=> (\S*librte_(?:mempool|net|bus)_\S+)", linked))
+    env = dict(os.environ, LD_PRELOAD=" ".join(drivers))
+    primary = ["dpdk-testpmd", *bench.eal("", alone=False), place.source(trace), "--", "-i"]
+    primary += ["--forward-mode=rxonly", "--nb-cores=1"]
+    logs = [f"{place.scratch}/{name}.log" for name in ("primary", "dumpcap")]
+    with bench.running(primary, logs[0], "testpmd> ", stdin=subprocess.PIPE, env=env) as testpmd:
+        try:
+            testpmd.stdin.write(b"start\n")
+            testpmd.stdin.flush()
+            with bench.running(["dpdk-dumpcap", "-i", "0", "-w", path], logs[1], env=env) as capture:
+
+                def size():
+                    return os.path.getsize(path) if os.path.exists(path) else 0
+
+                bench.wait_until(lambda: size() > BEGUN, capture, logs[1])
+                with turns.playing([testpmd, capture], size) as one:
+                    yield one
+        finally:
+            testpmd.stdin.close()  # waiting for a command, it overlooks a signal
+
+
+def packets_a_byte(path):
+    """Of a capture file; its last packet may be half there."""
+    told = subprocess.run(
+        ["capinfos", "-T", "-r", "-M", "-c", "-s", path], capture_output=True, text=True, check=False
+    ).stdout.split()
+    if len(told) < 2 or int(told[-2]) == 0:
+        raise bench.Failed(f"dpdk-dumpcap wrote nothing; capinfos says: {told}")
+    return int(told[-2]) / int(told[-1])
 
 
 def export_buffers(place):
@@ -90,29 +126,22 @@ def export_disk(place):
 
 
 def export_dumpcap(place):
-    size = room()
-    stop = ["-a", f"packets:{size // RECORD}"]
-
-    def to_memory(measured):
+    def start():
         with memory(place) as folder:
-            path = folder / f"ms-bench-{os.getpid()}.pcapng"
+            ours, theirs = (folder / f"ms-bench-{os.getpid()}-{i}.pcapng" for i in range(2))
             try:
-                warm(path, size)
-                return measured(str(path))
+                warm(ours)
+                with dumpcap(place, "imix", str(theirs)) as peer:
+                    with turns.sink(place, "imix", ["-W", "0", "-w", str(ours)]) as sink:
+                        made = turns.pairs((sink, peer), two=True)
+                    turns.check_sink(place, sink)
+                share = packets_a_byte(theirs)
+                return [(frames, bytes_ * share) for frames, bytes_ in made]
             finally:
-                path.unlink(missing_ok=True)
+                ours.unlink(missing_ok=True)
+                theirs.unlink(missing_ok=True)
 
-    return bench.compare(
-        "export.dumpcap",
-        lambda: to_memory(
-            lambda path: written(bench.sink(place, "imix", ["-W", "0", "-w", path, *stop]))
-        ),
-        lambda: to_memory(lambda path: bench.dumpcap(place, "imix", path)),
-        bench.MPPS,
-        "dpdk-dumpcap",
-        5,
-        kind=bench.Calm,
-    )
+    return bench.Turns("export.dumpcap", start, turns.STARTS, bench.MPPS, "dpdk-dumpcap", 5)
 
 
 ROWS = [export_buffers, export_disk, export_dumpcap]

@@ -2,7 +2,8 @@
 """
 The classifier by itself, with the programs of test/bench/. Those measure both sides of a row in one
 process, in turns of 50 ms: tables of that size live in the third-level cache, which other guests of a
-host use too, and what these do changes within seconds.
+host use too, and what these do changes within seconds. A process is short, so that there are many: which
+pages it is given decides which lines of a table displace each other.
 
     filter.acl.*    keys a second in one filter of so many rules, bursts of 32; baseline: rte_acl
                     with the same rules and keys, the fastest of its algorithms on this processor
@@ -19,25 +20,35 @@ import bench
 ACL = {10: 3, 100: 3, 1000: 5, 8000: 5}
 FILTERS = {100: 1.5, 10000: 3}
 SESSIONS = {1000: 1.5, 100000: 3}
+STARTS = 6  # in a round
 
 
-def run(place, program, *arguments, base=None):
+def run(place, program, *arguments, seconds=bench.SECONDS, base=None):
     """What a program of test/bench says of itself. base: what it is measured in turns with, as its
     last argument."""
     command = [str(place.folder / "build/test/bench" / program), *bench.eal("ms-bench-filter")]
     command += ["--main-lcore", "1", "--force-max-simd-bitwidth=512", "--log-level=error", "--"]
-    command += map(str, [*arguments, bench.SECONDS, *([] if base is None else [base])])
+    command += map(str, [*arguments, seconds, *([] if base is None else [base])])
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise bench.Failed(f"{program} ends with {done.returncode}: {done.stderr[-500:]}")
     return json.loads(done.stdout)
 
 
+def in_turns(name, start, unit, what, target, at_most=False):
+    """A row whose two sides one process measures: a start gives its pairs."""
+    return bench.Turns(name, start, STARTS, unit, what, target, at_most)
+
+
+def pairs(place, program, *arguments, base=None):
+    return run(place, program, *arguments, seconds=bench.SECONDS / 4, base=base)["pairs"]
+
+
 def acl(rules, target):
     name = f"filter.acl.{rules}"
-    return lambda place: bench.together(
+    return lambda place: in_turns(
         name,
-        lambda: run(place, "acl_bench", rules, "both")["pairs"],
+        lambda: pairs(place, "acl_bench", rules, "both"),
         ("Mkeys/s", 1e6),
         "rte_acl",
         target,
@@ -52,9 +63,9 @@ def one(name, what, n):
 
 
 def many(name, what, n, base, target):
-    return lambda place: bench.together(
+    return lambda place: in_turns(
         name,
-        lambda: run(place, "path_bench", what, n, base=base)["pairs"],
+        lambda: pairs(place, "path_bench", what, n, base=base),
         ("ns", 1),
         f"{base} of them",
         target,

@@ -5,87 +5,73 @@ Forwarding inner frames to an interface of the kernel's.
     forward.tap    frames a second that the kernel receives from a tap on which tcpdump reads, by the
                    interface's own counter; one lcore that receives, decapsulates and sends (-W 0).
                    Baseline: dpdk-testpmd, io forwarding, from a trace of the same inner frames into
-                   the same kind of tap with the same reader: it cannot decapsulate, and whole
-                   mirrored packets would not fit the tap
+                   the same kind of tap with the same reader, in short turns (turns.py): it cannot
+                   decapsulate, and whole mirrored packets would not fit the tap
 """
 
 import contextlib
 import pathlib
 import subprocess
-import time
 
 import bench
+import turns
 
-TAP = "ms-bench0"
-STATISTICS = pathlib.Path("/sys/class/net") / TAP / "statistics"
+TAPS = ("ms-bench0", "ms-bench1")
+STARTS = 2  # in a round
 
 
-def frames():
+def frames(tap):
     """That the kernel has had from the tap so far; 0 if it is not there yet."""
     try:
-        return int((STATISTICS / "rx_packets").read_text(encoding="utf-8"))
+        path = pathlib.Path("/sys/class/net") / tap / "statistics/rx_packets"
+        return int(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return 0
 
 
 @contextlib.contextmanager
-def reader(place):
-    """tcpdump on the tap, on the processor that does not forward."""
-    command = ["taskset", "-c", str(bench.cpus()[0]), "tcpdump", "-n", "-i", TAP]
-    log = f"{place.scratch}/tcpdump.log"
-    with bench.running([*command, "-w", "/dev/null"], log, "listening on"):
-        yield
+def forwarding(place, name, command, ready, tap, begin=b""):
+    """A program that has begun to send to a tap, on which tcpdump reads on the processor that does not
+    forward."""
+    log = f"{place.scratch}/{name}.log"
+    with bench.running(command, log, ready, stdin=subprocess.PIPE) as program:
+        try:
+            program.stdin.write(begin)
+            program.stdin.flush()
+            bench.wait_until(lambda: frames(tap) > 0, program, log)
+            reader = ["taskset", "-c", str(bench.cpus()[0]), "tcpdump", "-n", "-i", tap]
+            reader += ["-w", "/dev/null"]
+            with bench.running(reader, f"{place.scratch}/tcpdump-{tap}.log", "listening on"):
+                with turns.playing([program], lambda: frames(tap)) as one:
+                    yield one
+        finally:
+            program.stdin.close()  # testpmd, waiting for a command, overlooks a signal
 
 
-def rate(place, program, log):
-    """Frames a second, of a program that forwards from now on."""
-    with reader(place):
-        before, began = frames(), time.monotonic()
-        time.sleep(bench.SECONDS)
-        after, ended = frames(), time.monotonic()
-    if program.poll() is not None:
-        raise bench.Failed(f"{program.args[0]} ends: {bench.tail(log)}")
-    return (after - before) / (ended - began)
-
-
-def ours(place):
-    log = f"{place.scratch}/sink.log"
+def ours(place, tap):
     command = [str(place.sink), *bench.eal("ms-bench"), place.source("imix")]
-    command += [f"--vdev=net_tap0,iface={TAP}", "--", "-W", "0", "-r", "net_pcap0"]
-    with bench.running([*command, "-f", "net_tap0"], log) as program:
-        bench.wait_until(lambda: frames() > 0, program, log)
-        got = rate(place, program, log)
-        status = bench.end(program)
-    if status != 0:
-        raise bench.Failed(f"mirrorsink ends with {status}: {bench.tail(log)}")
-    return got
+    command += [f"--vdev=net_tap0,iface={tap}", "--", "-W", "0", "-r", "net_pcap0"]
+    return forwarding(place, "sink", [*command, "-f", "net_tap0"], "rx lcores: 1", tap)
 
 
-def testpmd(place):
-    log = f"{place.scratch}/testpmd.log"
+def testpmd(place, tap):
     command = ["stdbuf", "-oL", "dpdk-testpmd", *bench.eal("ms-bench-testpmd")]
-    command += [place.source("inner-imix"), f"--vdev=net_tap0,iface={TAP}", "--", "-i"]
+    command += [place.source("inner-imix"), f"--vdev=net_tap0,iface={tap}", "--", "-i"]
     command += ["--forward-mode=io", "--nb-cores=1", "--burst=64"]
-    with bench.running(command, log, "testpmd> ", stdin=subprocess.PIPE) as program:
-        program.stdin.write(b"start\n")
-        program.stdin.flush()
-        bench.wait_until(lambda: frames() > 0, program, log)
-        got = rate(place, program, log)
-        program.stdin.write(b"stop\nquit\n")
-        program.stdin.close()
-        program.wait(timeout=bench.PATIENCE)
-    return got
+    return forwarding(place, "testpmd", command, "testpmd> ", tap, b"start\n")
 
 
 def forward_tap(place):
-    return bench.compare(
-        "forward.tap",
-        lambda: ours(place),
-        lambda: testpmd(place),
-        ("Mpps", 1e6),
-        "testpmd io",
-        0.95,
-    )
+    def start():
+        with testpmd(place, TAPS[1]) as theirs:
+            with ours(place, TAPS[0]) as sink:
+                made = turns.pairs((sink, theirs), two=True)
+            if (status := sink.processes[0].returncode) != 0:
+                log = bench.tail(f"{place.scratch}/sink.log")
+                raise bench.Failed(f"mirrorsink ends with {status}: {log}")
+        return made
+
+    return bench.Turns("forward.tap", start, STARTS, bench.MPPS, "testpmd io", 0.95)
 
 
 ROWS = [forward_tap]

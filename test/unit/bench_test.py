@@ -119,20 +119,7 @@ class Rows(unittest.TestCase):
             self.assertIsNone(row["ratio"])
 
 
-class ShortTurns(unittest.TestCase):
-    def test_the_least_disturbed_third_is_the_figure(self):
-        rounds = play([(4, 2), (9, 1), (30, 10)], [(3, 1), (20, 5), (40, 8)], [(1e9, 1), (8, 8), (5, 9)])
-        row = quiet(row_of, bench.together, "a.row", rounds, ("ns", 1), "peer", 3, at_most=True)
-        self.assertEqual((row["value"], row["baseline_value"], row["ratio"]), (4, 1, 3))
-        self.assertEqual((row["rounds"], row["holds"]), (3, True))
-        self.assertEqual(row["spread"]["value"], [3, 1e9])
-        row = self.compare((1e6, 9e6, 8e6), (2e6, 3e6, 3e6))
-        self.assertEqual((row["value"], row["baseline_value"], row["ratio"]), (9, 3, 3))
-
-    def compare(self, ours, baseline):
-        return quiet(row_of, bench.compare, "a.row", play(*ours), play(*baseline), MPPS, "peer", 1,
-                     kind=bench.Calm)  # fmt: skip
-
+class LeftAlone(unittest.TestCase):
     def test_what_is_left_alone_is_a_share_of_all(self):
         row = bench.Alone("a.row", ("us", 1), "peer", share=0.1)
         row.values = [(i + 10, 1000 - i) for i in range(21)]
@@ -156,30 +143,43 @@ while asked.recv(100) == b"/ethdev/stats,0":
 
 
 class Turns(unittest.TestCase):
+    def state(self, process):
+        return pathlib.Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+
+    def row(self, starts, n, **more):
+        return quiet(row_of, bench.Turns, "a.row", play(*starts), n, MPPS, "peer", 3, **more)
+
     def test_each_start_is_a_pair(self):
         starts = [(1e6, 2e6), bench.Failed("lost"), *[(3e6, 4e6)] * 5, *[(9e6, 1e6)] * 3]
-        row = quiet(row_of, turns.Turns, "a.row", [play(*starts)], MPPS, "peer", 1, at_most=False)
+        row = self.row([one if isinstance(one, Exception) else [one] for one in starts], 3)
         self.assertEqual((row["value"], row["baseline_value"], row["ratio"]), (3, 4, 0.75))
         self.assertEqual((row["rounds"], row["again"], row["holds"]), (3, ["lost"], False))
         self.assertEqual(row["spread"]["ratio"], [0.5, 9])
 
-    def test_the_figure_of_a_start_is_of_its_calm_turns_but_for_the_first(self):
-        rates = [(99, 99), (2, 4), (4, 6), (1, 1), (1, 8), (2, 1)]
+    def test_the_figure_of_a_start_is_of_its_calm_turns(self):
+        pairs = [(2e6, 4e6), (4e6, 6e6), (1e6, 1e6), (1e6, 8e6), (8e6, 5e6), (2e6, 1e6)]
+        row = self.row([pairs] * 3, 1)
+        self.assertEqual((row["value"], row["baseline_value"]), (6, 5.5))
+        row = self.row([pairs] * 3, 1, at_most=True)
+        self.assertEqual((row["value"], row["baseline_value"], row["holds"]), (1.5, 1, True))
+
+    def test_a_first_turn_does_not_count(self):
+        rates = [(99, 99), *((i, 2 * i) for i in range(1, turns.TURNS + 1))]
         players = [types.SimpleNamespace(turn=play(*side)) for side in zip(*rates)]
-        self.assertEqual(len(rates), turns.TURNS + 1)
-        self.assertEqual(turns.figures(players, False), [4, 6])
+        self.assertEqual(turns.pairs(players, False), [list(pair) for pair in rates[1:]])
 
     def test_a_program_stands_still_between_its_turns(self):
         mine, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         command = [sys.executable, "-c", RECEIVES, str(its.fileno())]
         with mine, its, subprocess.Popen(command, pass_fds=[its.fileno()]) as process:
             try:
-                player = turns.Player(process, mine)
-                for _ in range(2):
-                    rate = player.turn()
-                    self.assertTrue(0 < rate <= 1000 / turns.TURN, rate)
-                    state = pathlib.Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1]
-                    self.assertEqual(state.split()[0], "T")
+                with turns.playing([process], lambda: turns.received(mine)) as player:
+                    for _ in range(2):
+                        self.assertEqual(self.state(process), "T")
+                        rate = player.turn()
+                        self.assertTrue(0 < rate <= 1000 / turns.TURN, rate)
+                    self.assertEqual(self.state(process), "T")
+                self.assertNotEqual(self.state(process), "T")
             finally:
                 process.kill()
 
