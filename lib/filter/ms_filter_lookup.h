@@ -166,6 +166,9 @@ struct ms_result {
 	uint32_t fate:8;
 };
 static_assert(sizeof(struct ms_result) == 8, "eight a cache line");
+/* Where leaf and fate stand if it is read as one number. */
+#define MS_RESULT_LEAF 32
+#define MS_RESULT_FATE 56
 
 /*
  * Up to 16 rules of IPv4, in the order of trying. A row matches if src and dst are equal under
@@ -287,9 +290,8 @@ static_assert(sizeof(struct ms_table_sets) % 64 == 0, "sets begin on a cache lin
 /* What a lookup finds. */
 struct ms_found {
 	uint32_t outputs;
-	uint32_t leaf; /* global; where several leaves were counted, the first */
+	uint32_t leaf; /* global; MS_LEAF_NONE where not one was counted, but several or none */
 	uint8_t fate;
-	bool many; /* not one leaf was counted, but several or none */
 };
 
 /* The two cells that the classes of a key lead to. */
@@ -545,8 +547,7 @@ ms_bits_lookup(const struct ms_policy *policy, const uint8_t *table, const struc
 	struct ms_found result = {
 		.outputs = t->always,
 		.fate = (uint8_t)t->fate,
-		.leaf = policy->leaf_base + t->no_rule,
-		.many = t->segments_n == 0, /* or none, rather */
+		.leaf = MS_LEAF_NONE,
 	};
 	const uint64_t *rows[5];
 	uint32_t classes[5];
@@ -560,10 +561,7 @@ ms_bits_lookup(const struct ms_policy *policy, const uint8_t *table, const struc
 		uint32_t leaf = policy->leaf_base + (action >> 1);
 
 		ms_count_add(&leaf_hits[leaf], 1);
-		if (i == 0)
-			result.leaf = leaf;
-		else
-			result.many = true;
+		result.leaf = i == 0 ? leaf : MS_LEAF_NONE;
 		if ((action & 1) != 0) {
 			result.outputs |= segments[i].outputs;
 		} else if (session) {

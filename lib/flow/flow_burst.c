@@ -226,9 +226,11 @@ ms_flow_learn(struct ms_flow_table *table, const struct rte_mbuf *m, const struc
 	const uint8_t *d = rte_pktmbuf_mtod(m, const uint8_t *);
 	const struct ms_frame of = {
 		.session = p->session, .direction = p->direction, .outputs = p->outputs};
+	const bool both = p->direction == MS_DIRECTION_UNKNOWN;
 	struct flow *flow;
 
-	if (m->data_len < HEAD_END || p->many_leaves ||
+	if (m->data_len < HEAD_END || p->leaf == MS_LEAF_NONE ||
+		(both && p->leaf_second == MS_LEAF_NONE) ||
 		(p->key.proto != MS_PROTO_TCP && p->key.proto != MS_PROTO_UDP) ||
 		!has_shape(table, d) ||
 		!lengths_agree(
@@ -243,6 +245,6 @@ ms_flow_learn(struct ms_flow_table *table, const struct rte_mbuf *m, const struc
 	memcpy(&flow->key[2], d + AT_KEY_END, 2 * sizeof(flow->key[0]));
 	flow->whence = flow_whence(d, table->serial);
 	flow->says = (struct flow_says){.whose = of.whose, .hash = p->hash, .fate = p->fate};
-	table->leaves[flow - table->flows] =
-		(struct flow_leaves){.leaf = p->leaf, .second = p->leaf_second};
+	table->leaves[flow - table->flows] = (struct flow_leaves){
+		.leaf = p->leaf, .second = both ? p->leaf_second : MS_LEAF_NONE};
 }

@@ -98,14 +98,13 @@ struct ms_packet {
 	struct ms_key key;
 	/* filter */
 	uint32_t outputs; /* set of outputs */
-	uint32_t leaf;    /* what decided, for the counters of the rules */
+	uint32_t leaf;    /* what decided, for the counters of the rules; NONE: several, or none */
 	uint64_t mac_dst; /* inner MAC addresses as numbers, 0 if cut */
 	uint64_t mac_src;
 	uint16_t ether_type; /* inner, behind up to two VLAN tags; 0 if cut */
+	uint8_t place;       /* the owner's: in the burst it came with */
 	/* filter */
-	bool many_leaves;     /* other leaves, too, or instead */
-	uint8_t place;        /* the owner's: in the burst it came with */
-	uint32_t leaf_second; /* of an unknown direction: what decided in the other one */
+	uint32_t leaf_second; /* what decided in the other direction; only where it is unknown */
 };
 static_assert(sizeof(struct ms_packet) == 128, "two cache lines a packet");
 

@@ -473,6 +473,23 @@ take_hits(struct compiled *compiled, struct hits *hits)
 	}
 }
 
+/* The leaf that has been counted, if it is one, and once. */
+static uint32_t
+only_leaf(const struct compiled *compiled)
+{
+	uint32_t leaf = MS_LEAF_NONE;
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < compiled->leaves.leaves_n; i++) {
+		uint64_t count = ms_count_read(&compiled->counts[i]);
+
+		sum += count;
+		if (count > 0)
+			leaf = i;
+	}
+	return sum == 1 ? leaf : MS_LEAF_NONE;
+}
+
 static bool
 same_hits(const struct hits *a, const struct hits *b)
 {
@@ -567,12 +584,15 @@ check_key(struct world *w, unsigned int layout, const struct ms_key *key,
 	struct compiled *compiled = &w->compiled[layout];
 	struct hits hits = {.n = 0};
 	struct ms_found found;
+	uint32_t leaf;
 
 	found = ms_filter_lookup(compiled->blob.base, (uint32_t)(compiled->offset >> 6), key,
 		direction, compiled->counts);
+	/* of two directions it is one of two that are counted */
+	leaf = direction == MS_DIRECTION_UNKNOWN ? found.leaf : only_leaf(compiled);
 	take_hits(compiled, &hits);
-	if (found.outputs == want.outputs && found.fate == want.fate &&
-		found.leaf < compiled->leaves.leaves_n && same_hits(&hits, want_hits))
+	if (found.outputs == want.outputs && found.fate == want.fate && found.leaf == leaf &&
+		same_hits(&hits, want_hits))
 		return true;
 	printf("MISMATCH, layout %s\n", layout_names[layout]);
 	print_pair(w, key, direction);
