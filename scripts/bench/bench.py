@@ -189,19 +189,6 @@ def wait_for(path, text, process=None):
     wait_until(said, process, path)
 
 
-def dd(path, megabytes):
-    """Bytes a second that dd writes past the page cache."""
-    command = ["dd", "if=/dev/zero", f"of={path}", "bs=4M", f"count={megabytes // 4}", "oflag=direct"]
-    said = subprocess.run(
-        command, capture_output=True, text=True, check=False, env=dict(os.environ, LC_ALL="C")
-    ).stderr
-    os.unlink(path)
-    took = re.search(r"(\d+) bytes .* copied, ([0-9.]+) s", said)
-    if took is None:
-        raise Failed(f"dd says: {said}")
-    return int(took.group(1)) / float(took.group(2))
-
-
 def named(name, function):
     """A function of a suite whose row has this name, in case that it cannot be measured."""
     function.row = name
@@ -235,17 +222,22 @@ class Row:
     A row in the making: turn() is one round of it, rows() what has come of all rounds so far.
     sides: functions that measure ours and, if there is one, the baseline, one after the other. unit:
     (name, how many of a second's make one). target: of the ratio, or without a baseline of the
-    value; at_most: it is not to be exceeded, else to be reached; None: none.
+    value; at_most: it is not to be exceeded, else to be reached; None: none. starts: how often both
+    are measured in a round, each time in programs of their own.
     """
 
-    def __init__(self, name, sides, unit, what, target, at_most):
+    def __init__(self, name, sides, unit, what, target, at_most, starts=1):
         self.name, self.sides, self.unit, self.what = name, sides, unit, what
         self.target, self.at_most = target, at_most
+        self.starts = 1 if QUICK else starts
         self.rounds, self.values, self.again, self.error = 0, [], [], None
 
     def take(self):
         """What one round measures: a list of values, or of pairs."""
-        return [[twice(side, self.again) for side in self.sides]]
+        return [self.figures() for _ in range(self.starts)]
+
+    def figures(self):
+        return [twice(side, self.again) for side in self.sides]
 
     def turn(self):
         """After a round that failed there is no other."""
@@ -310,11 +302,7 @@ class Turns(Row):
     """
 
     def __init__(self, name, start, starts, unit, what, target, at_most=False):
-        super().__init__(name, [start], unit, what, target, at_most)
-        self.starts = 1 if QUICK else starts
-
-    def take(self):
-        return [self.figures() for _ in range(self.starts)]
+        super().__init__(name, [start], unit, what, target, at_most, starts)
 
     def figures(self):
         pairs = twice(self.sides[0], self.again)
@@ -348,10 +336,10 @@ def reaches(value, target, at_most):
     return value <= target if at_most else value >= target
 
 
-def compare(name, ours, baseline, unit, what, target, at_most=False):
+def compare(name, ours, baseline, unit, what, target, at_most=False, starts=1):
     """A row whose two sides are measured one after the other."""
     sides = [lambda: near.undisturbed(ours), lambda: near.undisturbed(baseline)]
-    return Row(name, sides, unit, what, target, at_most)
+    return Row(name, sides, unit, what, target, at_most, starts)
 
 
 def measure(name, ours, unit, target, at_most=True):

@@ -6,7 +6,7 @@ scripts/bench.sh, which says more. FOLDER has traces/ and build/, and gets resul
 place prints suites and rows, --check only looks whether they exist.
 
 A suite has ROWS: functions that are called with the place and return a row in the making or a list of
-them, as bench.compare, bench.together and bench.measure make them. A row that cannot be measured
+them, as bench.compare, bench.Turns and bench.measure make them. A row that cannot be measured
 stays in the results, with the reason, and does not hold.
 """
 

@@ -151,6 +151,7 @@ def ids_suricata(place):
         "Suricata, VXLAN itself",
         1,
         at_most=True,
+        starts=2,
     )
 
 

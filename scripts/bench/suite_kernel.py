@@ -138,6 +138,7 @@ def against_kernel(place, name, port):
         "vxlan, tcpdump -w",
         0.5,
         at_most=True,
+        starts=2,
     )
 
 

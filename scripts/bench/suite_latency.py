@@ -46,7 +46,8 @@ LOSS = 1e-3
 QUEUE = 13  # places, as a power of two
 SEEKS = 1 if bench.QUICK else 4
 SLICE_SECONDS = 0.1
-SLICES = 3 if bench.QUICK else 10 * bench.SECONDS
+SLICES = 3 if bench.QUICK else 7 * bench.SECONDS
+STARTS = 1 if bench.QUICK else 2  # of each program in a round
 LEFT_ALONE = 0.25  # of all slices: so many are
 IDLE_SECONDS = max(1, bench.SECONDS)
 US = ("us", 1)
@@ -196,6 +197,13 @@ class Loaded:
         return [bench.Alone(name, US, what, share=LEFT_ALONE), *plain]
 
     def turn(self):
+        for _ in range(STARTS):
+            self.start()
+        for row in self.every():
+            row.rounds += 1
+
+    def start(self):
+        """Both programs once."""
         trials = {share: [] for share in SHARES}
         rates = []
         with meter(self.place) as gauge:
@@ -209,8 +217,6 @@ class Loaded:
                     for share in SHARES if between is ours else COMPARED:
                         trials[share].append([self.trial(gauge, share) for _ in range(SLICES)])
         self.highest.values.append(rates)
-        for row in self.every():
-            row.rounds += 1
         for share, sides in trials.items():
             alone, *plain = self.shares[share]
             alone.values += [tuple(one["p50"] for one in both) for both in zip(*sides)]

@@ -23,13 +23,19 @@ import near
 TURN = 0.05  # seconds: caches are warm for nearly all of it, and the machine is still the same
 TURNS = 5 * bench.SECONDS  # of each program, from a start on
 STARTS = 3  # in a round
+DISK = 0.03  # seconds in which one has done what was given to it
 
 
 class Player:
-    """Programs that run while they have their turn: count says how far they have got."""
+    """
+    Programs that run while they have their turn, of so many seconds: count says how far they have got.
+    disk: they write to one, which goes on for a moment with what it was given when they are stopped.
+    That belongs to no turn, and the next one waits for it.
+    """
 
-    def __init__(self, processes, count):
+    def __init__(self, processes, count, seconds=TURN, disk=False):
         self.processes, self.count = processes, count
+        self.seconds, self.disk = seconds, disk
         self.before = 0
 
     def signal(self, number):
@@ -44,9 +50,12 @@ class Player:
     def turn(self):
         """What is counted in a second of one turn. What comes from the answer until they have stopped
         belongs to the next, which ends in the same way."""
+        if self.disk:
+            time.sleep(DISK)
+            self.before = self.count()
         began = time.monotonic()
         self.signal(signal.SIGCONT)
-        time.sleep(TURN)
+        time.sleep(self.seconds)
         now = self.count()
         took = time.monotonic() - began
         self.stop()
@@ -55,9 +64,9 @@ class Player:
 
 
 @contextlib.contextmanager
-def playing(processes, count):
+def playing(processes, count, **more):
     """Programs that have begun, and are stopped until they have a turn or the with statement ends."""
-    one = Player(processes, count)
+    one = Player(processes, count, **more)
     one.stop()
     try:
         yield one
@@ -72,8 +81,9 @@ def received(connection):
 
 
 @contextlib.contextmanager
-def player(place, name, command, ready, begin=b""):
-    """A program that has begun to receive. It ends with the with statement."""
+def player(place, name, command, ready, begin=b"", count=None, **more):
+    """A program that has begun to receive. It ends with the with statement. count: if not what it has
+    received."""
     folder = os.path.relpath(place.scratch)  # the path of a socket has to be short
     path = f"{folder}/dpdk/{command[command.index('--file-prefix') + 1]}/dpdk_telemetry.v2"
     log = f"{place.scratch}/{name}.log"
@@ -87,7 +97,7 @@ def player(place, name, command, ready, begin=b""):
                 connection.connect(path)
                 connection.recv(1 << 16)  # who it is
                 bench.wait_until(lambda: received(connection) > 0, process, log)
-                with playing([process], lambda: received(connection)) as one:
+                with playing([process], count or (lambda: received(connection)), **more) as one:
                     yield one
         except (OSError, KeyError, ValueError) as wrong:
             raise bench.Failed(f"telemetry of {name}: {wrong}: {bench.tail(log)}") from wrong
@@ -95,15 +105,15 @@ def player(place, name, command, ready, begin=b""):
             process.stdin.close()  # testpmd, waiting for a command, overlooks a signal
 
 
-def pairs(players, two):
-    """What each of them makes a second, turn by turn. two: whether both processors work, so that it
+def pairs(players, two, n=TURNS):
+    """What each of them makes a second in n turns. two: whether both processors work, so that it
     matters how far from each other they are."""
 
     def pair():
         return [one.turn() for one in players]
 
     pair()  # pages are touched for the first time
-    return [near.undisturbed(pair) if two else pair() for _ in range(TURNS)]
+    return [near.undisturbed(pair) if two else pair() for _ in range(n)]
 
 
 def against_testpmd(place, row, trace, options, target, workers=0):
@@ -123,10 +133,10 @@ def against_testpmd(place, row, trace, options, target, workers=0):
     return bench.Turns(row, start, STARTS, bench.MPPS, "testpmd rxonly", target)
 
 
-def sink(place, trace, options, workers=0):
-    """mirrorsink, which receives the packets of a trace."""
+def sink(place, trace, options, workers=0, **more):
+    """mirrorsink, which receives the packets of a trace; more: as of player()."""
     command = bench.sink_command(place, trace, options, workers)
-    return player(place, "sink", command, "rx lcores: 1")
+    return player(place, "sink", command, "rx lcores: 1", **more)
 
 
 def check_sink(place, ended):

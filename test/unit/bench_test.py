@@ -99,6 +99,10 @@ class Rows(unittest.TestCase):
             self.assertIs(row["holds"], holds, (target, at_most))
         self.assertIsNone(self.compare((1e6,) * 3, (1e6,) * 3, None)["holds"])
 
+    def test_a_round_may_have_several_starts(self):
+        row = self.compare((1e6, 2e6, 3e6, 4e6, 5e6, 6e6), (1e6,) * 6, 3, starts=2)
+        self.assertEqual((row["ratio"], row["rounds"], row["spread"]["ratio"]), (3.5, 3, [1, 6]))
+
     def test_what_fails_once_is_tried_again_and_told(self):
         row = self.compare((1e6, bench.Failed("lost"), 2e6, 1e6), (1e6,) * 3, 1)
         self.assertEqual((row["ratio"], row["again"]), (1, ["lost"]))
@@ -167,6 +171,14 @@ class Turns(unittest.TestCase):
         rates = [(99, 99), *((i, 2 * i) for i in range(1, turns.TURNS + 1))]
         players = [types.SimpleNamespace(turn=play(*side)) for side in zip(*rates)]
         self.assertEqual(turns.pairs(players, False), [list(pair) for pair in rates[1:]])
+
+    def test_what_a_disk_goes_on_with_belongs_to_no_turn(self):
+        player = turns.Player([], play(500, 510, 600, 630), seconds=0.01, disk=True)
+        self.assertTrue(0 < player.turn() <= 10 / 0.01)
+        self.assertTrue(0 < player.turn() <= 30 / 0.01)
+        player = turns.Player([], play(500, 510), seconds=0.01)
+        player.turn()
+        self.assertTrue(0 < player.turn() <= 10 / 0.01)
 
     def test_a_program_stands_still_between_its_turns(self):
         mine, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
