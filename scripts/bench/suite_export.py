@@ -19,6 +19,7 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 
 import bench
@@ -115,7 +116,8 @@ def dd(place, path, **more):
     """dd that has begun to write to a file past the page cache."""
     command = ["dd", "if=/dev/zero", f"of={path}", "bs=4M", "oflag=direct"]
     log = f"{place.scratch}/dd.log"
-    with bench.running(command, log) as process:
+    # by SIGTERM: who was started in the background of a shell ignores SIGINT, and dd with it
+    with bench.running(command, log, stop=signal.SIGTERM) as process:
         bench.wait_until(lambda: size(path) > BEGUN, process, log)
         with turns.playing([process], lambda: size(path), **more) as one:
             yield one

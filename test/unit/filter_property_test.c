@@ -473,21 +473,26 @@ take_hits(struct compiled *compiled, struct hits *hits)
 	}
 }
 
-/* The leaf that has been counted, if it is one, and once. */
-static uint32_t
-only_leaf(const struct compiled *compiled)
+/*
+ * Is this the leaf that has been counted? MS_LEAF_NONE stands for several, and for none. Of two
+ * directions it may be either's.
+ */
+static bool
+is_what_counted(const struct compiled *compiled, uint32_t leaf, enum ms_direction direction)
 {
-	uint32_t leaf = MS_LEAF_NONE;
+	uint32_t last = MS_LEAF_NONE;
 	uint64_t sum = 0;
 
 	for (uint32_t i = 0; i < compiled->leaves.leaves_n; i++) {
 		uint64_t count = ms_count_read(&compiled->counts[i]);
 
+		if (count > 0 && i == leaf && direction == MS_DIRECTION_UNKNOWN)
+			return true;
 		sum += count;
 		if (count > 0)
-			leaf = i;
+			last = i;
 	}
-	return sum == 1 ? leaf : MS_LEAF_NONE;
+	return leaf == (sum == 1 && direction != MS_DIRECTION_UNKNOWN ? last : MS_LEAF_NONE);
 }
 
 static bool
@@ -584,14 +589,13 @@ check_key(struct world *w, unsigned int layout, const struct ms_key *key,
 	struct compiled *compiled = &w->compiled[layout];
 	struct hits hits = {.n = 0};
 	struct ms_found found;
-	uint32_t leaf;
+	bool counted;
 
 	found = ms_filter_lookup(compiled->blob.base, (uint32_t)(compiled->offset >> 6), key,
 		direction, compiled->counts);
-	/* of two directions it is one of two that are counted */
-	leaf = direction == MS_DIRECTION_UNKNOWN ? found.leaf : only_leaf(compiled);
+	counted = is_what_counted(compiled, found.leaf, direction);
 	take_hits(compiled, &hits);
-	if (found.outputs == want.outputs && found.fate == want.fate && found.leaf == leaf &&
+	if (found.outputs == want.outputs && found.fate == want.fate && counted &&
 		same_hits(&hits, want_hits))
 		return true;
 	printf("MISMATCH, layout %s\n", layout_names[layout]);
