@@ -13,6 +13,7 @@ stays in the results, with the reason, and does not hold.
 import importlib
 import json
 import pathlib
+import signal
 import sys
 import time
 import traceback
@@ -76,6 +77,8 @@ def main():
     functions = chosen(sys.argv[2:])
     if sys.argv[1] == "--check":
         return
+    # as at a SIGINT, every program that runs is ended
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     folder = pathlib.Path(sys.argv[1])
     place = bench.Place(folder)
     if not bench.QUICK:

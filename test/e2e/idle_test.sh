@@ -79,15 +79,23 @@ healthy()
 	telemetry "$1" /mirrorsink/health | grep -q '"healthy": 1' || fail "$1 is not healthy"
 }
 
-# latency RUN SPACE INTERFACE MICROSECONDS: frames one by one, which come out in so long.
+# latency RUN SPACE INTERFACE MICROSECONDS CPU: 300 frames one by one, which come out in so long, sent
+# and received on a processor on which nobody polls. Up to three times: where lcores wait longer than
+# they should all are late, and where others have the processor for seconds one is. Sets sent.
 latency()
 {
 	local n p50 p99 most
 
-	read -r n p50 p99 most < <("$python" "$here/latency.py" "$work/few.pcap" 4 "$2" "$3" "$space_b" out0)
-	echo "$1: $n frames of 300; p50 $p50 us, p99 $p99 us, at most $most us"
-	assert_equal "$n" 300 "$1: frames that come out"
-	((p50 <= $4)) || fail "$1: half of the frames take more than $4 us"
+	sent=0
+	while ((sent < 900)); do
+		read -r n p50 p99 most < <(taskset -c "$5" "$python" "$here/latency.py" "$work/few.pcap" 4 \
+			"$2" "$3" "$space_b" out0)
+		echo "$1: $n frames of 300; p50 $p50 us, p99 $p99 us, at most $most us"
+		assert_equal "$n" 300 "$1: frames that come out"
+		sent=$((sent + 300))
+		((p50 > $4)) || return 0
+	done
+	fail "$1: half of the frames take more than $4 us"
 }
 
 # written RUN N: have so many frames come out?
@@ -128,8 +136,8 @@ share=$(idle_share "$sink_pid")
 echo "poll: $share % of a processor"
 ((share >= 40)) || fail "an lcore that polls takes $share %: nothing is shown here"
 assert_equal "$(waits poll)" "0 0" "waits of lcores that poll"
-latency poll "$space_a" a0 4000
-finish_sink poll 300
+latency poll "$space_a" a0 4000 "${cpus[0]}"
+finish_sink poll "$sent"
 
 # no interrupts: sleeps, also of the worker, and what the kernel says is carried back
 if ((${#cpus[@]} > 1)); then
@@ -147,7 +155,7 @@ echo "sleeps: $share % of a processor for two lcores, $sleeps sleeps"
 ((share < 20)) || fail "two lcores that sleep take $share %"
 ((sleeps > 1000 && interrupts == 0)) || fail "$sleeps sleeps, $interrupts interrupts"
 healthy sleeps
-latency sleeps "$space_a" a0 4000
+latency sleeps "$space_a" a0 4000 "${cpus[0]}"
 ip -n "$space_b" addr add 10.9.0.2/24 dev eni0
 ip -n "$space_a" addr add 10.9.0.1/24 dev a0
 ip netns exec "$space_a" ping -q -c 50 -i 0.02 -W 1 10.9.0.2 >"$work/ping.out" ||
@@ -160,9 +168,9 @@ kill -HUP "$sink_pid"
 wait_for 5 grep -q 'configuration reloaded' "$work/sleeps.err" ||
 	fail "no reload: $(tail -n 3 "$work/sleeps.err")"
 send_frames "$work/many.pcap" 1000000
-wait_for 10 written sleeps 2300 || fail "a burst after a pause does not come out whole"
+wait_for 10 written sleeps "$((sent + 2000))" || fail "a burst after a pause does not come out whole"
 healthy sleeps
-finish_sink sleeps 2300
+finish_sink sleeps "$((sent + 2000))"
 
 # an end by -a idle, for which control looks more often than an lcore may sleep, each 1 and 5 ms
 use_lcores 2
@@ -181,9 +189,9 @@ read -r sleeps interrupts < <(waits taps)
 echo "taps: $share % of a processor, $interrupts waits"
 ((share < 10)) || fail "an lcore that waits for interrupts takes $share %"
 ((sleeps < 20 && interrupts > 20)) || fail "$sleeps sleeps, $interrupts interrupts"
-latency taps "$space_b" in0 2000
+latency taps "$space_b" in0 2000 "${cpus[0]}"
 healthy taps
-finish_sink taps 300
+finish_sink taps "$sent"
 
 # interrupts of a device, and a peer that goes away while it is waited for
 hugepages 800
@@ -199,8 +207,8 @@ read -r sleeps interrupts < <(waits virtio)
 echo "virtio: $share % of a processor, $interrupts waits"
 ((share < 10)) || fail "an lcore that waits for interrupts takes $share %"
 ((sleeps < 20 && interrupts > 20)) || fail "$sleeps sleeps, $interrupts interrupts"
-latency virtio "$space_b" mid0 2000
+latency virtio "$space_b" mid0 2000 "${cpus[-1]}"
 stop "$peer_pid" INT || true
 sleep 0.5
 healthy virtio
-finish_sink virtio 300
+finish_sink virtio "$sent"
