@@ -98,16 +98,21 @@ look(const struct compiled *c, const struct ms_key *key, enum ms_direction direc
 	ms_counter *counts = calloc(c->leaves.leaves_n, sizeof(*counts));
 	struct ms_packet packet = {.key = *key, .direction = (uint8_t)direction};
 	struct ms_found found;
+	uint64_t counted = 0;
 
 	assert_non_null(counts);
 	packet.policy = (uint32_t)(c->offset >> 6);
 	found = ms_filter_lookup(c->blob.base, packet.policy, key, direction, counts);
 	assert_int_equal(found.outputs, outputs);
 	assert_int_equal(found.fate, fate);
+	for (uint32_t i = 0; i < c->leaves.leaves_n; i++)
+		counted += ms_count_read(&counts[i]);
 	if (found.leaf != MS_LEAF_NONE) {
 		assert_true(found.leaf < c->leaves.leaves_n);
 		assert_true(ms_count_read(&counts[found.leaf]) > 0);
 	}
+	if (direction != MS_DIRECTION_UNKNOWN) /* else two, of which it is one */
+		assert_int_equal(found.leaf != MS_LEAF_NONE, counted == 1);
 	ms_filter_burst(c->blob.base, &packet, 1, counts);
 	assert_int_equal(packet.outputs, outputs);
 	assert_int_equal(packet.fate, fate);
